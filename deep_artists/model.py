@@ -1,0 +1,278 @@
+"""A trained model: its arrays, what made them, and what it predicts.
+
+The file is an .npz without pickle, the exchange format: the last parameters under the names of
+`network.NAMES` (what 2013 saved), the best ones under ``best_`` and the same names, and one JSON
+text, ``about``: format number, recipe, floatX, label names, versions.
+"""
+
+import dataclasses
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .recipe import IMAGE_SHAPE, Recipe, from_dict
+
+BATCH = 512  # patches that are computed at once
+
+FORMAT = 1
+
+NAMES = ("conv_W", "conv_b", "hidden_W", "hidden_b", "softmax_W", "softmax_b")
+
+
+class ModelError(ValueError):
+    """A model file that cannot be read, or whose arrays do not fit its recipe."""
+
+
+def expected_shapes(recipe):
+    """Return the shape of every parameter of a recipe's network, by name."""
+    return {
+        "conv_W": (recipe.nkerns, 1, *recipe.filter_shape),
+        "conv_b": (recipe.nkerns,),
+        "hidden_W": (recipe.n_in, recipe.n_hidden),
+        "hidden_b": (recipe.n_hidden,),
+        "softmax_W": (recipe.n_hidden, recipe.n_out),
+        "softmax_b": (recipe.n_out,),
+    }
+
+
+@dataclass
+class Model:
+    """A trained network as plain arrays.
+
+    Attributes
+    ----------
+    last, best : dict of str to np.ndarray
+        The parameters after the last update, and after the one of lowest validation error (the
+        last ones where no validation was reached). conv_W (filters, 1, rows, columns) is not
+        flipped: the network flips it, as Theano did.
+    recipe : Recipe
+        With the number of outputs in `n_out`.
+    label_names : list of str
+        One per output that has a label.
+    about : dict
+        Versions and whatever else made the model.
+    """
+
+    last: dict
+    best: dict
+    recipe: Recipe
+    label_names: list
+    about: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        for which in ("last", "best"):
+            for name, shape in expected_shapes(self.recipe).items():
+                found = getattr(self, which).get(name)
+                if found is None or found.shape != shape or found.dtype.kind != "f":
+                    found = "nothing" if found is None else f"{found.dtype} {found.shape}"
+                    raise ModelError(f"{which} {name}: found {found}, its recipe needs {shape}")
+        if len(self.label_names) > self.recipe.n_out:
+            raise ModelError(
+                f"{len(self.label_names)} label names for {self.recipe.n_out} outputs"
+            )
+        self._functions = {}
+
+    @property
+    def floatX(self):
+        return str(self.last["conv_W"].dtype)
+
+    def __getattr__(self, name):
+        if name in NAMES and "last" in self.__dict__:
+            return self.last[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def save(self, path):
+        """Write the model to an .npz file, under a temporary name first.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; one that was there is left as it was.
+        """
+        path = Path(path)
+        about = {
+            **self.about,
+            "format": FORMAT,
+            "recipe": self.recipe.to_dict(),
+            "label_names": list(self.label_names),
+        }
+        arrays = {**self.last, **{f"best_{name}": a for name, a in self.best.items()}}
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with open(temporary, "wb") as file:
+                np.savez(file, about=np.array(json.dumps(about, sort_keys=True)), **arrays)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    @classmethod
+    def load(cls, path):
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ModelError
+            If the file is no model, is damaged, comes from a later format, or its arrays do not
+            fit its recipe.
+        FileNotFoundError
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(str(arrays.pop("about")))
+            number = about.pop("format")
+            recipe, label_names = about.pop("recipe"), about.pop("label_names")
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError,
+                zipfile.BadZipFile) as error:
+            raise ModelError(f"{path} is no model of deep_artists, or is damaged: {error}") from error
+        if number != FORMAT:
+            raise ModelError(
+                f"{path} has model format {number}, this version reads {FORMAT}: update deep_artists"
+            )
+        try:
+            return cls(
+                last={name: arrays[name] for name in NAMES},
+                best={name: arrays[f"best_{name}"] for name in NAMES},
+                recipe=from_dict(recipe, path),
+                label_names=label_names,
+                about=about,
+            )
+        except KeyError as error:
+            raise ModelError(f"{path}: the array {error} is missing") from error
+        except ValueError as error:
+            raise ModelError(f"{path}: {error}") from error
+
+    def _compute(self, x, parameters):
+        """Return pooled maps, hidden units, logits and probabilities of the patches."""
+        x = np.asarray(x)
+        if x.ndim != 2 or x.shape[1] != np.prod(IMAGE_SHAPE):
+            raise ValueError(f"x has shape {x.shape}; (n, {np.prod(IMAGE_SHAPE)}) is needed")
+        if parameters not in ("best", "last"):
+            raise ValueError(f"parameters = {parameters!r}; there are 'best' and 'last'")
+        if parameters not in self._functions:
+            self._functions[parameters] = compile_forward(self, getattr(self, parameters))
+        forward = self._functions[parameters]
+        batches = [
+            forward(np.asarray(x[i : i + BATCH], self.floatX))
+            for i in range(0, max(len(x), 1), BATCH)
+        ]
+        return [np.concatenate(arrays) for arrays in zip(*batches)]
+
+    def predict_log_proba(self, x, parameters="best"):
+        """Return the log-probability of every output for every patch.
+
+        Parameters
+        ----------
+        x : np.ndarray [shape=(n, 2560)], float
+        parameters : {'best', 'last'}
+
+        Returns
+        -------
+        np.ndarray [shape=(n, n_out)], of the model's dtype
+        """
+        from scipy.special import log_softmax
+
+        return log_softmax(self._compute(x, parameters)[2], axis=1)
+
+    def transform(self, x, layer="hidden", parameters="best"):
+        """Return what a layer makes of every patch: features for other tasks.
+
+        Parameters
+        ----------
+        x : np.ndarray [shape=(n, 2560)], float
+        layer : {'pool', 'hidden', 'proba'}
+            The pooled and rectified maps, flattened; the rectified linear layer; probabilities.
+        parameters : {'best', 'last'}
+
+        Returns
+        -------
+        np.ndarray [shape=(n, n_in) or (n, n_hidden) or (n, n_out)]
+        """
+        layers = {"pool": 0, "hidden": 1, "proba": 3}
+        if layer not in layers:
+            raise ValueError(f"layer = {layer!r}; there are {', '.join(layers)}")
+        return self._compute(x, parameters)[layers[layer]]
+
+    def predict(self, x, parameters="best"):
+        """Return the likeliest output for every patch: an int array [shape=(n,)]."""
+        return self._compute(x, parameters)[3].argmax(axis=1)
+
+    def predict_tracks(self, x, track, parameters="best"):
+        """Return the likeliest output for every track: mean log-probability over its patches.
+
+        Parameters
+        ----------
+        x : np.ndarray [shape=(n, 2560)], float
+        track : np.ndarray [shape=(n,)], int
+            Which track a patch is from.
+
+        Returns
+        -------
+        tracks : np.ndarray
+            The different values of `track`, sorted.
+        predicted : int np.ndarray
+            An output for each.
+        """
+        log_p = self.predict_log_proba(x, parameters).astype(np.float64)
+        tracks, row = np.unique(track, return_inverse=True)
+        total = np.zeros((len(tracks), log_p.shape[1]))
+        np.add.at(total, row, log_p)
+        return tracks, (total / np.bincount(row)[:, None]).argmax(axis=1)
+
+    def evaluate(self, split, parameters="best"):
+        """Return the error of the patches, and of the tracks where they are known.
+
+        Parameters
+        ----------
+        split : (x, y) or (x, y, track)
+        parameters : {'best', 'last'}
+
+        Returns
+        -------
+        dict
+            ``patch_error`` and ``track_error``, shares between 0 and 1 (None: tracks unknown).
+        """
+        x, y, *track = split
+        errors = {"patch_error": float(np.mean(self.predict(x, parameters) != y)), "track_error": None}
+        if track and track[0] is not None:
+            tracks, predicted = self.predict_tracks(x, track[0], parameters)
+            label = dict(zip(track[0].tolist(), y.tolist()))
+            actual = [label[t] for t in tracks.tolist()]
+            errors["track_error"] = float(np.mean(predicted != actual))
+        return errors
+
+
+def compile_forward(model, values):
+    """Compile patches -> pooled maps, hidden units, logits, probabilities."""
+    from .network import Network
+    from .ops.fusion import compile_function
+
+    network = Network(model.recipe, None, model.floatX, values)
+    layer3 = network.layer3
+    outputs = [
+        network.layer0.output.flatten(2), network.layer2.output, layer3.lin_output, layer3.p_y_given_x
+    ]
+    return compile_function([network.x], outputs)

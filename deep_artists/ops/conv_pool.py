@@ -1,0 +1,73 @@
+"""conv2d and max_pool_2d in one pass; the gradient for the filters from the winning cells alone.
+
+`fusion` puts these in the place of the plain Ops. Between the two passes only a bit per cell is
+kept, set where the cell equals the maximum of its window: all tied cells are winners.
+"""
+
+import numpy as np
+from pytensor.graph.basic import Apply
+from pytensor.tensor.type import TensorType
+
+from .conv2d import Conv2D, Conv2DGradFilters
+from .kernel import KernelOp
+from .max_pool import MaxPool, as_poolsize, split_windows
+
+
+class ConvPool(KernelOp):
+    """p = max_pool_2d(conv2d(x, W), ds) and the winners, 32 columns to a uint32."""
+
+    source, function = "conv_pool.cpp", "conv_pool"
+    __props__ = ("ds",)
+
+    def __init__(self, ds):
+        self.ds = as_poolsize(ds)
+
+    def numbers(self):
+        return self.ds
+
+    def make_node(self, x, W):
+        p = MaxPool(self.ds)(Conv2D()(x, W))
+        return Apply(self, [x, W], [p.type(), TensorType("uint32", (None,) * 4)()])
+
+    def perform(self, node, inputs, outputs):
+        z, p = [None], [None]
+        Conv2D().perform(node, inputs, [z])
+        MaxPool(self.ds).perform(node, z, [p])
+        wins = split_windows(z[0], self.ds) == p[0][:, :, :, None, :, None]
+        n, maps, rows, h, columns, w = wins.shape
+        words = (columns * w + 31) // 32
+        wide = np.zeros((n, maps, rows * h, words * 32), bool)
+        wide[..., : columns * w] = wins.reshape(n, maps, rows * h, columns * w)
+        outputs[0][0] = p[0]
+        outputs[1][0] = np.packbits(wide, axis=-1, bitorder="little").view("<u4")
+
+    def infer_shape(self, *args):
+        x, W = args[-1]
+        rows, columns = ((x[i] - W[i] + 1) // self.ds[i - 2] for i in (2, 3))
+        words = (columns * self.ds[1] + 31) // 32
+        return [(x[0], W[0], rows, columns), (x[0], W[0], rows * self.ds[0], words)]
+
+
+class ConvPoolGradFilters(ConvPool):
+    """dW from x, the winners, dp and W (for its shape)."""
+
+    function = "conv_pool_grad"
+
+    def make_node(self, x, winners, dp, W):
+        return Apply(self, [x, winners, dp, W], [W.type()])
+
+    def perform(self, node, inputs, outputs):
+        x, winners, dp, W = inputs
+        h, w = self.ds
+        n, maps, pooled_rows, pooled_columns = dp.shape
+        bits = np.unpackbits(winners.view(np.uint8), axis=-1, bitorder="little")
+        wins = bits[..., : pooled_columns * w].astype(bool)
+        dz = np.zeros((n, maps, x.shape[2] - W.shape[2] + 1, x.shape[3] - W.shape[3] + 1), x.dtype)
+        spread = dp.repeat(h, axis=2).repeat(w, axis=3)
+        dz[:, :, : pooled_rows * h, : pooled_columns * w] = np.where(wins, spread, 0)
+        Conv2DGradFilters().perform(node, [x, dz], outputs)
+
+    def infer_shape(self, *args):
+        return [args[-1][3]]
+
+

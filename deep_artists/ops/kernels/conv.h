@@ -1,0 +1,62 @@
+// What conv2d.cpp and conv_pool.cpp share: shapes, padding, packing.
+
+#include "host.h"
+
+struct ConvShape {
+    npy_intp maps, height, width;  // of an input sample
+    npy_intp filters, kh, kw;      // of the filters
+    npy_intp ld;                   // elements from one row of a padded sample to the next
+};
+
+#define KERNEL "conv_rows.h"
+#include "isa.h"
+
+static const npy_intp MAX_LANES = 16;
+
+static npy_intp round_up(npy_intp n, npy_intp to) { return (n + to - 1) / to * to; }
+
+// Check x (n, maps, height, width) against W (filters, maps, kh, kw).
+static int conv_shape(PyArrayObject *x, PyArrayObject *W, ConvShape *s) {
+    const npy_intp *a = PyArray_DIMS(x), *b = PyArray_DIMS(W);
+    if (a[1] != b[1] || a[2] < b[2] || a[3] < b[3] || b[2] < 1 || b[3] < 1) {
+        PyErr_Format(PyExc_ValueError,
+                     "conv2d: input (%zd, %zd, %zd, %zd) and filters (%zd, %zd, %zd, %zd) do not "
+                     "fit: the maps must be equal and the filters no larger than the input",
+                     a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]);
+        return -1;
+    }
+    // Two vectors past the last column may be read, never used.
+    *s = {a[1], a[2], a[3], b[0], b[2], b[3], round_up(a[3], MAX_LANES) + 2 * MAX_LANES};
+    return 0;
+}
+
+// A sample (maps, height, width) with zeros right of its rows. padded: zeroed by the caller.
+template <class T> static void pad_sample(const ConvShape &s, const T *x, T *padded) {
+    for (npy_intp row = 0; row < s.maps * s.height; row++)
+        memcpy(padded + row * s.ld, x + row * s.width, s.width * sizeof(T));
+}
+
+template <class T> static size_t padded_size(const ConvShape &s) {
+    return s.maps * s.height * s.ld + 2 * MAX_LANES;
+}
+
+// Filters (filters, maps, kh, kw) to taps (maps, kh, kw, filters), flipped: a true convolution.
+template <class T> static std::vector<T> pack_taps(const ConvShape &s, const T *W) {
+    std::vector<T> taps(s.filters * s.maps * s.kh * s.kw);
+    for (npy_intp f = 0; f < s.filters; f++)
+        for (npy_intp m = 0; m < s.maps; m++)
+            for (npy_intp t = 0; t < s.kh * s.kw; t++)
+                taps[(m * s.kh * s.kw + t) * s.filters + f] =
+                    W[((f * s.maps + m) + 1) * s.kh * s.kw - 1 - t];
+    return taps;
+}
+
+// The accumulated gradient of one filter (maps, kh, kw_ld), into its flipped place in dW.
+template <class T>
+static void unpack_filter(const ConvShape &s, const T *acc, npy_intp kw_ld, T *dW) {
+    for (npy_intp m = 0; m < s.maps; m++)
+        for (npy_intp i = 0; i < s.kh; i++)
+            for (npy_intp j = 0; j < s.kw; j++)
+                dW[(m * s.kh + s.kh - 1 - i) * s.kw + s.kw - 1 - j] =
+                    acc[(m * s.kh + i) * kw_ld + j];
+}

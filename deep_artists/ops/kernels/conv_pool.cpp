@@ -1,0 +1,81 @@
+// conv2d and max_pool_2d in one pass, and the gradient for the filters from the winners alone.
+// The map between the two is never written: a thread holds one row of windows.
+
+#include "conv.h"
+
+// p (n, filters, height // pool_h, width // pool_w); winners (n, filters, rows, words): a bit for
+// every cell that equals its window's maximum.
+template <class T>
+static int conv_pool(PyArrayObject *x, PyArrayObject *W, PyArrayObject **p, PyArrayObject **winners,
+                     npy_intp pool_h, npy_intp pool_w) {
+    ConvShape s;
+    if (conv_shape(x, W, &s)) return -1;
+    const npy_intp n = PyArray_DIMS(x)[0], size = s.maps * s.height * s.width;
+    const npy_intp pooled[] = {n, s.filters, (s.height - s.kh + 1) / pool_h,
+                               (s.width - s.kw + 1) / pool_w};
+    const npy_intp columns = pooled[3] * pool_w, words = (columns + 31) / 32;
+    const npy_intp marked[] = {n, s.filters, pooled[2] * pool_h, words};
+    Contiguous X(x), filters(W);
+    *p = prepare(*p, 4, pooled, npy<T>::type);
+    *winners = prepare(*winners, 4, marked, NPY_UINT32);
+    if (!X.array || !filters.array || !*p || !*winners) return -1;
+
+    const std::vector<T> taps = pack_taps(s, filters.data<T>());
+    const npy_intp z_ld = round_up(columns, MAX_LANES) + MAX_LANES;
+    const npy_intp filter_ld = pool_h * z_ld;
+    const size_t padded = padded_size<T>(s), each = padded + s.filters * filter_ld + z_ld;
+    std::vector<T> scratch(count_threads(n) * each);
+    const auto row = CHOOSE(conv_row<T>);
+    const auto pool = CHOOSE(pool_row<T>);
+    share(n, [&](npy_intp sample, int thread) {
+        T *in = scratch.data() + thread * each, *z = in + padded, *highest = z + s.filters * filter_ld;
+        pad_sample(s, X.data<T>() + sample * size, in);
+        for (npy_intp r = 0; r < pooled[2]; r++) {
+            for (npy_intp k = 0; k < pool_h; k++)
+                row(s, in + (r * pool_h + k) * s.ld, taps.data(), columns, z + k * z_ld, filter_ld);
+            for (npy_intp f = 0; f < s.filters; f++) {
+                const npy_intp map = sample * s.filters + f;
+                pool(z + f * filter_ld, z_ld, pool_h, pool_w, columns, highest,
+                     (T *)PyArray_DATA(*p) + (map * pooled[2] + r) * pooled[3],
+                     (uint32_t *)PyArray_DATA(*winners) + (map * pooled[2] + r) * pool_h * words, words);
+            }
+        }
+    });
+    return 0;
+}
+
+// dW (filters, maps, kh, kw) from x, the winners and dp, each filter summed by one owner.
+template <class T>
+static int conv_pool_grad(PyArrayObject *x, PyArrayObject *winners, PyArrayObject *dp,
+                          PyArrayObject *W, PyArrayObject **dW, npy_intp pool_h, npy_intp pool_w) {
+    ConvShape s;
+    if (conv_shape(x, W, &s)) return -1;
+    const npy_intp n = PyArray_DIMS(x)[0], *g = PyArray_DIMS(dp);
+    const npy_intp rows = (s.height - s.kh + 1) / pool_h, columns = (s.width - s.kw + 1) / pool_w;
+    const npy_intp words = (columns * pool_w + 31) / 32, *marked = PyArray_DIMS(winners);
+    if (g[0] != n || g[1] != s.filters || g[2] != rows || g[3] != columns || marked[0] != n ||
+        marked[1] != s.filters || marked[2] != rows * pool_h || marked[3] != words) {
+        PyErr_Format(PyExc_ValueError,
+                     "conv_pool gradient: dp (%zd, %zd, %zd, %zd), expected (%zd, %zd, %zd, %zd)",
+                     g[0], g[1], g[2], g[3], n, s.filters, rows, columns);
+        return -1;
+    }
+    Contiguous X(x), won(winners), G(dp);
+    *dW = prepare(*dW, 4, PyArray_DIMS(W), npy<T>::type);
+    if (!X.array || !won.array || !G.array || !*dW) return -1;
+    const npy_intp kw_ld = round_up(s.kw, MAX_LANES), size = s.maps * s.kh * kw_ld;
+    std::vector<T> scratch(count_threads(s.filters) * size);
+    const auto add = CHOOSE(add_winners<T>);
+    share(s.filters, [&](npy_intp f, int thread) {
+        T *acc = scratch.data() + thread * size;
+        std::fill(acc, acc + size, T(0));
+        for (npy_intp i = 0; i < n; i++) {
+            const npy_intp map = i * s.filters + f;
+            add(s, X.data<T>() + i * s.maps * s.height * s.width,
+                won.data<uint32_t>() + map * rows * pool_h * words, words, pool_h, pool_w, rows,
+                columns, G.data<T>() + map * rows * columns, acc, kw_ld);
+        }
+        unpack_filter(s, acc, kw_ld, (T *)PyArray_DATA(*dW) + f * s.maps * s.kh * s.kw);
+    });
+    return 0;
+}

@@ -1,0 +1,119 @@
+// Rows of a 'valid' convolution, and the additions of its gradient. One instruction set's copy.
+//
+// The canonical sum: an output is one chain of fma from 0 over input maps, then filter rows,
+// then filter columns, in the order in which they meet the input (top left to bottom right).
+
+// FB filters, NV vectors of columns, one row. x: at the row's first input; taps: (maps, kh, kw,
+// filters); z: a row per filter, z_ld apart, whole vectors.
+template <class T, int FB, int NV>
+static void conv_block(const ConvShape &s, const T *x, const T *taps, T *z, npy_intp z_ld) {
+    typedef simd<T> v;
+    typename v::vec acc[FB][NV];
+    for (int f = 0; f < FB; f++)
+        for (int k = 0; k < NV; k++) acc[f][k] = v::zero();
+    for (npy_intp m = 0; m < s.maps; m++)
+        for (npy_intp i = 0; i < s.kh; i++) {
+            const T *row = x + (m * s.height + i) * s.ld;
+            for (npy_intp j = 0; j < s.kw; j++, taps += s.filters) {
+                typename v::vec in[NV];
+                for (int k = 0; k < NV; k++) in[k] = v::load(row + j + k * v::lanes);
+                for (int f = 0; f < FB; f++) {
+                    typename v::vec tap = v::set(taps[f]);
+                    for (int k = 0; k < NV; k++) acc[f][k] = v::fma(in[k], tap, acc[f][k]);
+                }
+            }
+        }
+    for (int f = 0; f < FB; f++)
+        for (int k = 0; k < NV; k++) v::store(z + f * z_ld + k * v::lanes, acc[f][k]);
+}
+
+// A row of z for FB filters: columns in pairs of vectors.
+template <class T, int FB>
+static void conv_columns(const ConvShape &s, const T *x, const T *taps, npy_intp columns, T *z,
+                         npy_intp z_ld) {
+    const npy_intp lanes = simd<T>::lanes;
+    npy_intp c = 0;
+    for (; c + lanes < columns; c += 2 * lanes)
+        conv_block<T, FB, 2>(s, x + c, taps, z + c, z_ld);
+    if (c < columns) conv_block<T, FB, 1>(s, x + c, taps, z + c, z_ld);
+}
+
+// A row of z for all filters. Filters in blocks that keep both fma units busy from registers:
+// 10 where there are 32 of them, else 5.
+template <class T>
+static void conv_row(const ConvShape &s, const T *x, const T *taps, npy_intp columns, T *z,
+                     npy_intp z_ld) {
+    npy_intp f = 0;
+#if VECTOR_BYTES == 64
+    for (; f + 10 <= s.filters; f += 10)
+        conv_columns<T, 10>(s, x, taps + f, columns, z + f * z_ld, z_ld);
+#endif
+    for (; f + 5 <= s.filters; f += 5)
+        conv_columns<T, 5>(s, x, taps + f, columns, z + f * z_ld, z_ld);
+    for (; f < s.filters; f++)
+        conv_columns<T, 1>(s, x, taps + f, columns, z + f * z_ld, z_ld);
+}
+
+// Pool one row of windows and mark the winners: every cell that equals its window's maximum.
+// z: pool_h rows of one filter; p: (columns / pool_w); winners: a bit a column, words of 32 a row.
+template <class T>
+static void pool_row(const T *z, npy_intp z_ld, npy_intp pool_h, npy_intp pool_w,
+                     npy_intp columns, T *highest, T *p, uint32_t *winners, npy_intp words) {
+    typedef simd<T> v;
+    for (npy_intp c = 0; c < columns; c += v::lanes) {
+        typename v::vec most = v::load(z + c);
+        for (npy_intp r = 1; r < pool_h; r++) most = v::max(v::load(z + r * z_ld + c), most);
+        v::store(highest + c, most);
+    }
+    for (npy_intp c = 0; c < columns; c += pool_w) {
+        T most = highest[c];
+        for (npy_intp k = 1; k < pool_w; k++)
+            if (highest[c + k] > most) most = highest[c + k];
+        *p++ = most;
+        for (npy_intp k = 0; k < pool_w; k++) highest[c + k] = most;
+    }
+    for (npy_intp c = columns; c < z_ld; c++) highest[c] = NAN;  // equals nothing
+    for (npy_intp r = 0; r < pool_h; r++, winners += words, z += z_ld) {
+        memset(winners, 0, words * sizeof *winners);
+        for (npy_intp c = 0; c < columns; c += v::lanes)
+            winners[c / 32] |= v::equal(v::load(z + c), v::load(highest + c)) << (c % 32);
+    }
+}
+
+// acc (maps, kh, kw_ld) += g * the input under one cell. x: that input's first element.
+template <class T>
+static void add_input(const ConvShape &s, T g, const T *x, T *acc, npy_intp kw_ld) {
+    typedef simd<T> v;
+    const typename v::vec by = v::set(g);
+    for (npy_intp m = 0; m < s.maps; m++)
+        for (npy_intp i = 0; i < s.kh; i++, acc += kw_ld) {
+            const T *row = x + (m * s.height + i) * s.width;
+            for (npy_intp j = 0; j < s.kw; j += v::lanes)
+                v::store(acc + j, v::fma(by, v::load(row + j, std::min<npy_intp>(v::lanes, s.kw - j)),
+                                         v::load(acc + j)));
+        }
+}
+
+// dW of one filter from a dense dz: cells with a gradient, in sample order, rows, then columns.
+template <class T>
+static void add_cells(const ConvShape &s, const T *x, const T *dz, T *acc, npy_intp kw_ld) {
+    const npy_intp rows = s.height - s.kh + 1, columns = s.width - s.kw + 1;
+    for (npy_intp r = 0; r < rows; r++)
+        for (npy_intp c = 0; c < columns; c++)
+            if (dz[r * columns + c] != 0)
+                add_input(s, dz[r * columns + c], x + r * s.width + c, acc, kw_ld);
+}
+
+// The same from the winners of a max-pool and the gradient dp of its windows.
+template <class T>
+static void add_winners(const ConvShape &s, const T *x, const uint32_t *winners, npy_intp words,
+                        npy_intp pool_h, npy_intp pool_w, npy_intp pooled_rows,
+                        npy_intp pooled_columns, const T *dp, T *acc, npy_intp kw_ld) {
+    for (npy_intp r = 0; r < pooled_rows * pool_h; r++)
+        for (npy_intp w = 0; w < words; w++)
+            for (uint32_t bits = *winners++; bits; bits &= bits - 1) {
+                const npy_intp c = w * 32 + __builtin_ctz(bits);
+                const T g = dp[(r / pool_h) * pooled_columns + c / pool_w];
+                if (g != 0) add_input(s, g, x + r * s.width + c, acc, kw_ld);
+            }
+}

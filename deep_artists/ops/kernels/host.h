@@ -1,0 +1,45 @@
+// Threads and NumPy arrays, for every kernel.
+
+#pragma once
+#include <omp.h>
+#include <stdint.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <vector>
+
+static int count_threads(npy_intp units) {
+    return (int)std::max<npy_intp>(1, std::min<npy_intp>(units, omp_get_max_threads()));
+}
+
+// Call body(unit, thread) for each unit. A unit owns its outputs, so who runs it does not matter.
+template <class Body> static void share(npy_intp units, const Body &body) {
+    const int threads = count_threads(units);
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (npy_intp unit = 0; unit < units; unit++) body(unit, omp_get_thread_num());
+}
+
+// A new or reused C-contiguous output.
+static PyArrayObject *prepare(PyArrayObject *old, int ndim, const npy_intp *shape, int type) {
+    if (old && PyArray_NDIM(old) == ndim && PyArray_IS_C_CONTIGUOUS(old) &&
+        PyArray_TYPE(old) == type && PyArray_CompareLists(PyArray_DIMS(old), shape, ndim))
+        return old;
+    Py_XDECREF(old);
+    return (PyArrayObject *)PyArray_SimpleNew(ndim, (npy_intp *)shape, type);
+}
+
+// A C-contiguous view or copy of an input, released at the end of its scope.
+struct Contiguous {
+    PyArrayObject *array;
+    explicit Contiguous(PyArrayObject *a) : array(PyArray_GETCONTIGUOUS(a)) {}
+    ~Contiguous() { Py_XDECREF(array); }
+    npy_intp dim(int axis) const { return PyArray_DIMS(array)[axis]; }
+    template <class T> T *data() const { return (T *)PyArray_DATA(array); }
+};
+
+template <class T> struct npy;
+template <> struct npy<float> { enum { type = NPY_FLOAT32 }; };
+template <> struct npy<double> { enum { type = NPY_FLOAT64 }; };

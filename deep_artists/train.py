@@ -1,0 +1,307 @@
+"""The training loop of the 2013 program: minibatches, patience, validation, its printed lines.
+
+An iteration is one minibatch and one update. Iterations are counted from 0 inside the loop; a
+result's `validation` and `best_iteration` count updates made, as the printed lines do.
+"""
+
+import sys
+import time
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .model import Model
+from .recipe import IMAGE_SHAPE, load_recipe
+
+PATIENCE_INCREASE = 2
+IMPROVEMENT_THRESHOLD = 0.995
+
+
+@dataclass
+class Result:
+    """What a training run gives.
+
+    Attributes
+    ----------
+    costs : np.ndarray [shape=(iterations,)], floatX
+        The cost of every minibatch, before its update.
+    validation : list of (int, float)
+        Updates made and validation error, a share between 0 and 1.
+    test_error : float
+        Test error of the best model, between 0 and 1; 0 where no validation was reached, as the
+        program prints.
+    best_validation_error : float
+        inf where no validation was reached.
+    best_iteration : int
+    log : list of str
+        The lines that the 2013 program prints.
+    model : Model
+    interrupted : bool
+        Whether Ctrl-C ended the run.
+    seconds : float
+        Of training, compilation not counted.
+    """
+
+    costs: np.ndarray = None
+    validation: list = field(default_factory=list)
+    test_error: float = 0.0
+    best_validation_error: float = np.inf
+    best_iteration: int = 1
+    log: list = field(default_factory=list)
+    model: Model = None
+    interrupted: bool = False
+    seconds: float = 0.0
+
+
+def train(datasets, recipe="page", floatX="float32", n_epochs=None, echo=None, **overrides):
+    """Train the network of a recipe.
+
+    Parameters
+    ----------
+    datasets : Dataset, or three (x, y) pairs
+        Train, valid and test: x float (n, 2560), y int (n,) with labels from 0. An opened set
+        is read where it lies.
+    recipe : str, path or Recipe
+        See `recipe.load_recipe`.
+    floatX : {'float32', 'float64'}
+    n_epochs : int, optional
+        Largest number of epochs, instead of the recipe's.
+    echo : callable, optional
+        Called with every line of the log as it comes.
+    **overrides
+        Values for other fields of the recipe, as ``learning_rate=0.05``.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ValueError
+        If the recipe or an override is wrong, or the sets are: their widths, lengths, labels
+        beyond the outputs, fewer patches than a minibatch, values that are not finite.
+    RuntimeError
+        If no C++ compiler is found.
+
+    Warns
+    -----
+    RuntimeWarning
+        Once, when a cost is not finite: the run has diverged. It goes on, as in 2013.
+
+    Notes
+    -----
+    Ctrl-C ends the loop, not the function: the result holds what was reached.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.RandomState(0)
+    >>> sets = [(rng.uniform(size=(20, 2560)), np.arange(20) % 2) for _ in range(3)]
+    >>> result = train(sets, "second", n_epochs=2, batch_size=10, n_out=2)
+    >>> len(result.costs), result.log[-2]
+    (4, 'Optimization complete.')
+    """
+    if n_epochs is not None:
+        overrides["n_epochs"] = n_epochs
+    recipe = load_recipe(recipe, **overrides)
+    if floatX not in ("float32", "float64"):
+        raise ValueError(f"floatX = {floatX!r}; it is 'float32' or 'float64'")
+    result = Result()
+
+    def say(line):
+        result.log.append(line)
+        if echo is not None:
+            echo(line)
+
+    say("... loading data")
+    splits = [check_split(name, split, recipe.batch_size)
+              for name, split in zip(("train", "valid", "test"), as_three(datasets))]
+    label_names = list(getattr(datasets, "label_names", None) or [])
+    recipe = recipe.replace(n_out=count_outputs(recipe, splits, label_names))
+
+    say("... building the model")
+    functions = Functions(recipe, floatX, splits)
+
+    say("... training")
+    run_epochs(recipe, functions, result, say)
+    last = functions.network.values()
+    result.model = Model(
+        last=last,
+        best=functions.best or last,
+        recipe=recipe,
+        label_names=label_names or [str(i) for i in range(recipe.n_out)],
+        about={"versions": get_versions()},
+    )
+    return result
+
+
+def run_epochs(recipe, functions, result, say):
+    """Run the 2013 loop, filling in the result."""
+    n_train_batches = functions.n_batches[0]
+    patience = recipe.patience
+    validation_frequency = recipe.validation_frequency or max(1, min(n_train_batches, patience // 2))
+    costs = []
+    start = time.perf_counter()
+    try:
+        for epoch in range(1, recipe.n_epochs + 1):
+            functions.start_epoch(epoch)
+            for minibatch_index in range(n_train_batches):
+                iteration = (epoch - 1) * n_train_batches + minibatch_index
+                if iteration % 100 == 0:
+                    say(f"training @ iter =  {iteration}")
+                costs.append(functions.train_model(minibatch_index))
+                if not np.isfinite(costs[-1]):
+                    warnings.warn(
+                        f"the cost is {costs[-1]} at iteration {iteration}: training diverges; "
+                        "try a lower learning_rate",
+                        RuntimeWarning,
+                        stacklevel=3,
+                    )
+                if (iteration + 1) % validation_frequency == 0:
+                    where = f"epoch {epoch}, minibatch {minibatch_index + 1}/{n_train_batches}"
+                    loss = functions.validate()
+                    result.validation.append((iteration + 1, loss))
+                    say(f"{where}, validation error {loss * 100.0:f} %")
+                    if loss < result.best_validation_error:
+                        if loss < result.best_validation_error * IMPROVEMENT_THRESHOLD:
+                            patience = max(patience, iteration * PATIENCE_INCREASE)
+                        result.best_validation_error = loss
+                        result.best_iteration = iteration + 1
+                        functions.best = functions.network.values()
+                        result.test_error = functions.test()
+                        say(f"     {where}, test error of best model {result.test_error * 100.0:f} %")
+                if patience <= iteration:
+                    break
+            else:
+                continue
+            break
+    except KeyboardInterrupt:
+        result.interrupted = True
+        say("manually stopped")
+    result.seconds = time.perf_counter() - start
+    result.costs = np.array(costs, functions.network.x.dtype)
+    say("Optimization complete.")
+    say(
+        f"Best validation score of {result.best_validation_error * 100.0:f} % obtained at "
+        f"iteration {result.best_iteration},with test performance {result.test_error * 100.0:f} %"
+    )
+
+
+class Functions:
+    """The compiled functions of a run, over data held in shared variables.
+
+    Attributes
+    ----------
+    network : Network
+    n_batches : list of int
+        Whole minibatches in train, valid and test; the tail is left out.
+    train_model : callable
+        Minibatch index -> its cost, before the update it makes.
+    best : dict or None
+        The parameters of lowest validation error, kept by the loop.
+    """
+
+    def __init__(self, recipe, floatX, splits):
+        import pytensor
+        import pytensor.tensor as pt
+
+        from .network import Network
+        from .ops.fusion import compile_function
+
+        self.recipe, self.best = recipe, None
+        batch_size = recipe.batch_size
+        self.n_batches = [len(x) // batch_size for x, _ in splits]
+        self.network = network = Network(recipe, batch_size, floatX)
+        index = pt.lscalar("index")
+        self.order = pytensor.shared(np.arange(len(splits[0][0])), name="order")
+
+        def give(x, y, order=None):
+            # The memory of float32 x is used as it is, of a memory-mapped file too.
+            shared_x = pytensor.shared(np.asarray(x, dtype=floatX), borrow=True, name="x")
+            # 2013: y is stored as floatX and cast to int32 in the graph.
+            shared_y = pytensor.shared(np.asarray(y, dtype=floatX), borrow=True, name="y")
+            rows = slice(index * batch_size, (index + 1) * batch_size)
+            rows = rows if order is None else order[rows]
+            return {
+                network.x: pt.specify_shape(shared_x[rows], network.x.type.shape),
+                network.y: pt.specify_shape(pt.cast(shared_y[rows], "int32"), (batch_size,)),
+            }
+
+        order = self.order if recipe.shuffle else None
+        self.train_model = compile_function(
+            [index], network.cost, updates=network.updates(), givens=give(*splits[0], order)
+        )
+        self.validate_model, self.test_model = (
+            compile_function([index], network.errors, givens=give(*split)) for split in splits[1:]
+        )
+
+    def start_epoch(self, epoch):
+        """Draw the order of an epoch: of it and the seed alone."""
+        if self.recipe.shuffle:
+            rng = np.random.RandomState([self.recipe.seed, epoch])
+            self.order.set_value(rng.permutation(len(self.order.get_value(borrow=True))))
+
+    def validate(self):
+        """Return the mean error of the whole validation minibatches."""
+        return float(np.mean([self.validate_model(i) for i in range(self.n_batches[1])]))
+
+    def test(self):
+        """Return the mean error of the whole test minibatches."""
+        return float(np.mean([self.test_model(i) for i in range(self.n_batches[2])]))
+
+
+def as_three(datasets):
+    """Return the three splits of a set."""
+    try:
+        splits = list(datasets)
+    except TypeError:
+        splits = []
+    if len(splits) != 3:
+        raise ValueError("datasets: train, valid and test are needed, each (x, y)")
+    return splits
+
+
+def check_split(name, split, batch_size):
+    """Return (x, y) of a split as arrays that can be trained on."""
+    x, y = (np.asarray(a) for a in split[:2])
+    width = int(np.prod(IMAGE_SHAPE))
+    if x.ndim != 2 or x.shape[1] != width or x.dtype.kind not in "fiu":
+        raise ValueError(f"{name}: x is {x.dtype} {x.shape}; float (n, {width}) is needed")
+    if y.shape != (len(x),) or (y.size and (y.min() < 0 or not np.all(y == np.floor(y)))):
+        raise ValueError(f"{name}: y is {y.dtype} {y.shape}; {len(x)} labels from 0 are needed")
+    if len(x) < batch_size:
+        raise ValueError(
+            f"{name}: {len(x)} patches do not fill one minibatch of {batch_size}; take a smaller "
+            "batch_size or more tracks"
+        )
+    for i in range(0, len(x), 4096):
+        if not np.isfinite(x[i : i + 4096]).all():
+            raise ValueError(f"{name}: x has values that are not finite, near row {i}; remove them")
+    return x, y
+
+
+def count_outputs(recipe, splits, label_names):
+    """Return the number of softmax outputs, after checking that every label has one."""
+    n_labels = max(len(label_names), int(max(y.max() for _, y in splits)) + 1)
+    if recipe.n_out and n_labels > recipe.n_out:
+        raise ValueError(
+            f"{n_labels} labels, but recipe {recipe.name} has n_out = {recipe.n_out}; give "
+            f"n_out={n_labels}, or 0 for one per label"
+        )
+    if n_labels < 2:
+        raise ValueError("there is one label only; artists can be told apart if there are two")
+    return recipe.n_out or n_labels
+
+
+def get_versions():
+    """Return the versions of what computes."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"python": sys.version.split()[0]}
+    for package in ("deep_artists", "pytensor", "numpy", "librosa"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return versions
