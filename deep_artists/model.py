@@ -175,11 +175,12 @@ class Model:
         if parameters not in self._functions:
             self._functions[parameters] = compile_forward(self, getattr(self, parameters))
         forward = self._functions[parameters]
+        some = x if len(x) else np.zeros((1, x.shape[1]))  # no row gives arrays of no row
         batches = [
-            forward(np.asarray(x[i : i + BATCH], self.floatX))
-            for i in range(0, max(len(x), 1), BATCH)
+            forward(np.asarray(some[i : i + BATCH], self.floatX))
+            for i in range(0, len(some), BATCH)
         ]
-        return [np.concatenate(arrays) for arrays in zip(*batches)]
+        return [np.concatenate(arrays)[: len(x)] for arrays in zip(*batches)]
 
     def predict_log_proba(self, x, parameters="best"):
         """Return the log-probability of every output for every patch.

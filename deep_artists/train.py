@@ -151,7 +151,7 @@ def run_epochs(recipe, functions, result, say):
                 if iteration % 100 == 0:
                     say(f"training @ iter =  {iteration}")
                 costs.append(functions.train_model(minibatch_index))
-                if not np.isfinite(costs[-1]):
+                if not np.isfinite(costs[-1]) and (iteration == 0 or np.isfinite(costs[-2])):
                     warnings.warn(
                         f"the cost is {costs[-1]} at iteration {iteration}: training diverges; "
                         "try a lower learning_rate",

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .inputs import make_dataset
+
+__all__ = ["load", "log", "make_dataset", "manifest", "path"]
+
 GOLDEN = Path(__file__).resolve().parent / "golden"
 
 
@@ -52,30 +56,3 @@ def load(name):
 def log(name):
     """Return the lines that the 2013 program printed, one string with its line ends."""
     return path(name).read_text()
-
-
-def make_dataset(seed=2013, n_classes=20):
-    """Make the set that the recorded runs were trained on.
-
-    Products of uniform draws only, so every NumPy gives the same bits. Every sixteenth row is
-    silent and every 37th constant: both make ties.
-
-    Returns
-    -------
-    list of (x, y)
-        train, valid, test: x float32 (60 | 15 | 15 per class, 2560), y int64.
-    """
-    rng = np.random.RandomState(seed)
-    envelope = rng.uniform(size=(n_classes, 64, 1)) * rng.uniform(size=(n_classes, 64, 1))
-    datasets = []
-    for n in (60, 15, 15):
-        x = np.empty((n_classes, n, 64, 40))
-        for c in range(n_classes):
-            u = rng.uniform(size=(n, 64, 40))
-            v = rng.uniform(size=(n, 1, 40))
-            x[c] = ((8.0 * envelope[c]) * u) * v
-        x = x.reshape(-1, 2560)
-        x[5::16] = 0.0
-        x[11::37] = x[11::37, :1]
-        datasets.append((x.astype(np.float32), np.repeat(np.arange(n_classes), n)))
-    return datasets

@@ -15,6 +15,11 @@ static const npy_intp MAX_LANES = 16;
 
 static npy_intp round_up(npy_intp n, npy_intp to) { return (n + to - 1) / to * to; }
 
+// Columns are computed in pairs of vectors: so much of a row may be read, if not used.
+static npy_intp padded_width(npy_intp width, npy_intp kw) {
+    return round_up(round_up(width - kw + 1, 2 * MAX_LANES) + kw - 1, MAX_LANES);
+}
+
 // Check x (n, maps, height, width) against W (filters, maps, kh, kw).
 static int conv_shape(PyArrayObject *x, PyArrayObject *W, ConvShape *s) {
     const npy_intp *a = PyArray_DIMS(x), *b = PyArray_DIMS(W);
@@ -25,8 +30,7 @@ static int conv_shape(PyArrayObject *x, PyArrayObject *W, ConvShape *s) {
                      a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]);
         return -1;
     }
-    // Two vectors past the last column may be read, never used.
-    *s = {a[1], a[2], a[3], b[0], b[2], b[3], round_up(a[3], MAX_LANES) + 2 * MAX_LANES};
+    *s = {a[1], a[2], a[3], b[0], b[2], b[3], padded_width(a[3], b[3])};
     return 0;
 }
 
@@ -37,7 +41,7 @@ template <class T> static void pad_sample(const ConvShape &s, const T *x, T *pad
 }
 
 template <class T> static size_t padded_size(const ConvShape &s) {
-    return s.maps * s.height * s.ld + 2 * MAX_LANES;
+    return s.maps * s.height * s.ld;
 }
 
 // Filters (filters, maps, kh, kw) to taps (maps, kh, kw, filters), flipped: a true convolution.

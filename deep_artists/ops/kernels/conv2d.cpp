@@ -7,7 +7,7 @@ template <class T, class Fill>
 static void conv_samples(const ConvShape &s, npy_intp n, const std::vector<T> &taps, T *z,
                          const Fill &fill) {
     const npy_intp rows = s.height - s.kh + 1, columns = s.width - s.kw + 1;
-    const npy_intp z_ld = round_up(columns, MAX_LANES) + MAX_LANES;
+    const npy_intp z_ld = round_up(columns, 2 * MAX_LANES);
     const size_t padded = padded_size<T>(s);
     std::vector<T> scratch(count_threads(n) * (padded + s.filters * z_ld));
     const auto row = CHOOSE(conv_row<T>);
@@ -50,7 +50,7 @@ static int conv2d_grad_input(PyArrayObject *W, PyArrayObject *dz, PyArrayObject 
     }
     const npy_intp shape[] = {g[0], w[1], g[2] + w[2] - 1, g[3] + w[3] - 1};
     ConvShape s = {g[1], g[2] + 2 * (w[2] - 1), g[3] + 2 * (w[3] - 1), w[1], w[2], w[3], 0};
-    s.ld = round_up(s.width, MAX_LANES) + 2 * MAX_LANES;
+    s.ld = padded_width(s.width, s.kw);
     Contiguous filters(W), G(dz);
     *dx = prepare(*dx, 4, shape, npy<T>::type);
     if (!filters.array || !G.array || !*dx) return -1;

@@ -21,7 +21,7 @@ static int conv_pool(PyArrayObject *x, PyArrayObject *W, PyArrayObject **p, PyAr
     if (!X.array || !filters.array || !*p || !*winners) return -1;
 
     const std::vector<T> taps = pack_taps(s, filters.data<T>());
-    const npy_intp z_ld = round_up(columns, MAX_LANES) + MAX_LANES;
+    const npy_intp z_ld = round_up(columns, 2 * MAX_LANES);
     const npy_intp filter_ld = pool_h * z_ld;
     const size_t padded = padded_size<T>(s), each = padded + s.filters * filter_ld + z_ld;
     std::vector<T> scratch(count_threads(n) * each);

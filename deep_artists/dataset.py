@@ -1,0 +1,335 @@
+"""Patch files -> a labelled set: train, valid and test, split by track.
+
+A set is a folder: ``train_x.npy`` float32 (n, 2560), ``train_y.npy`` int64, the index into the
+sorted label names, ``train_track.npy`` int64, the index into the tracks of train; the same for
+valid and test; and ``dataset.json``, which holds the names and says how the set was made.
+
+As in 2013 the tracks are in shuffled order and the patches of a track in time order, so a
+minibatch in stored order comes from one or two tracks.
+"""
+
+import csv
+import json
+import os
+import posixpath
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .patches import PATCH_SIZE, find_files
+
+FORMAT = 1
+SPLITS = ("train", "valid", "test")
+SUFFIX = ".mel.npy"
+
+
+class Split(NamedTuple):
+    """One of train, valid, test."""
+
+    x: np.ndarray  # (n, 2560) float32, read-only and memory-mapped
+    y: np.ndarray  # (n,) int64, index into Dataset.label_names
+    track: np.ndarray | None  # (n,) int64, index into Dataset.track_names of this split
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened set; iterating gives the three splits in order."""
+
+    train: Split
+    valid: Split
+    test: Split
+    label_names: list  # of str, sorted
+    track_names: dict | None  # split name -> list of str; None for a set of 2013
+    info: dict  # dataset.json
+
+    def __iter__(self):
+        return iter((self.train, self.valid, self.test))
+
+
+class Track(NamedTuple):
+    """A labelled patch file."""
+
+    name: str  # path in the patch folder, less the suffix .mel.npy
+    artist: str
+    group: str  # tracks of one group are never split; the name itself if there is none
+
+
+def label_tracks(patch_dir, labels="folder"):
+    """Give every patch file its artist.
+
+    Parameters
+    ----------
+    patch_dir : str or os.PathLike
+        Folder of ``*.mel.npy``, as written by `deep_artists.patches.extract_folder`.
+    labels : {"folder", "filename"} or path of a CSV file
+        "folder": the first folder of the track's path. "filename": the first 18 characters of its
+        name, as in 2013. CSV, UTF-8: columns path (of the audio file in its folder), artist and,
+        optionally, group, such as the album; tracks of one group stay together even if their
+        artists differ.
+
+    Returns
+    -------
+    tracks : list of Track
+        Sorted by name.
+    left_out : list of (str, reason)
+        Patch files without an artist, and CSV rows without a patch file.
+    """
+    names = [name.removesuffix(SUFFIX) for name in find_files(patch_dir, (SUFFIX,))]
+    if not names:
+        raise ValueError(f"{patch_dir}: holds no patch file (*{SUFFIX}); extract the audio first")
+    if labels == "folder":
+        rows = {name: (name.split("/")[0], "") for name in names if "/" in name}
+        missing = "lies in no artist's folder"
+    elif labels == "filename":
+        files = {name: name.split("/")[-1] for name in names}
+        rows = {name: (file[:18], "") for name, file in files.items() if len(file) >= 18}
+        missing = "its name is shorter than 18 characters"
+    else:
+        rows, missing = _read_labels(labels), f"no artist in {labels}"
+    tracks = [Track(n, rows[n][0], rows[n][1] or n) for n in names if n in rows and rows[n][0]]
+    left_out = [(name, missing) for name in names if not rows.get(name, ("",))[0]]
+    return tracks, left_out + [(n, "no patch file") for n in sorted(set(rows) - set(names))]
+
+
+def _read_labels(path):
+    """Return path -> (artist, group)."""
+    rows = {}
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = reader.fieldnames or []
+            if not {"path", "artist"} <= set(columns):
+                raise ValueError(f"its columns are {columns}; path, artist[, group] are needed")
+            for row in reader:
+                name, artist, group = (row.get(c) or "" for c in ("path", "artist", "group"))
+                name = posixpath.normpath(name.strip())
+                label = artist.strip(), group.strip()
+                if rows.setdefault(name, label) != label:
+                    raise ValueError(f"line {reader.line_num}: {name!r} has another label above")
+    except OSError as error:
+        raise ValueError(
+            f"labels = {str(path)!r}: 'folder', 'filename' or a CSV file is needed ({error})"
+        ) from error
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return rows
+
+
+def split_tracks(tracks, seed):
+    """Split by track, or group: 20 % test, then 20 % of the rest valid, as in 2013.
+
+    Groups are shuffled, ordered by artist, and every fifth is taken. So each artist gives its
+    share to within one group; one of fewer than five groups may be absent from valid or test.
+
+    Returns
+    -------
+    dict of str to list of Track
+        "train", "valid" and "test", each shuffled.
+
+    Examples
+    --------
+    >>> tracks = [Track(f"{a}/{i}", a, f"{a}/{i}") for a in "abcd" for i in range(25)]
+    >>> {name: len(split) for name, split in split_tracks(tracks, seed=0).items()}
+    {'train': 64, 'valid': 16, 'test': 20}
+    """
+    tracks, artists = sorted(tracks), sorted({track.artist for track in tracks})
+    groups = {}  # group -> artist, the first of them if there are several
+    for track in tracks:
+        groups.setdefault(track.group, track.artist)
+    if len(artists) < 2 or len(groups) < 3:
+        raise ValueError(
+            f"{len(artists)} artist(s) and {len(groups)} track(s), or groups of tracks, are "
+            "labelled; at least 2 artists and 3 tracks are needed, better 5 tracks of each artist"
+        )
+    rng = np.random.RandomState(seed)
+    rank = dict(zip(artists, rng.permutation(len(artists))))
+    names = list(groups)
+    names = [names[i] for i in rng.permutation(len(names))]
+    names.sort(key=lambda name: rank[groups[name]])
+    # scikit-learn's StratifiedKFold does the same but refuses artists of four groups, its
+    # train_test_split a valid set of fewer tracks than artists.
+    part = dict.fromkeys(names[::5], "test")
+    rest = [name for name in names if name not in part]
+    part |= dict.fromkeys(rest, "train") | dict.fromkeys(rest[::5], "valid")
+    splits = {name: [] for name in SPLITS}
+    for i in rng.permutation(len(tracks)):
+        splits[part[tracks[i].group]].append(tracks[i])
+    if len({track.artist for track in splits["train"]}) < 2:
+        raise ValueError(f"train holds 1 artist of {len(artists)}; add tracks of every artist")
+    return splits
+
+
+def make_dataset(patch_dir, out_dir, labels="folder", seed=23455):
+    """Make a set of patch files.
+
+    Parameters
+    ----------
+    patch_dir : str or os.PathLike
+        Folder of ``*.mel.npy``, as written by `deep_artists.patches.extract_folder`.
+    out_dir : str or os.PathLike
+        Folder of the set; a set that is there already is replaced once the new one is complete.
+    labels : {"folder", "filename"} or path of a CSV file
+        See `label_tracks`.
+    seed : int
+        Of the split and the order of the tracks.
+
+    Returns
+    -------
+    Dataset
+        ``info["left_out"]`` lists what was left out, and ``info["absent"]`` the artists without a
+        track in train, valid or test.
+
+    Raises
+    ------
+    ValueError
+        If there are no patch files, they are not finite float32 (n, 2560), or their settings
+        differ; if the labels are neither a rule nor a well-formed CSV file; if there are fewer than
+        2 artists or 3 groups, or train gets 1 artist only; or if `out_dir` cannot be written.
+    """
+    patch_dir, out_dir = Path(patch_dir), Path(out_dir)
+    tracks, left_out = label_tracks(patch_dir, labels)
+    n_patches, settings = {}, None
+    for track in tracks:
+        path = patch_dir / f"{track.name}{SUFFIX}"
+        try:
+            n, made_with = len(_load(path, np.float32, (PATCH_SIZE,))), _read_settings(path)
+        except (OSError, EOFError) as error:
+            left_out.append((track.name, f"cannot be read: {error}"))
+            continue
+        if not n:
+            left_out.append((track.name, "no patches"))
+            continue
+        settings = settings or made_with
+        if made_with and made_with != settings:
+            raise ValueError(
+                f"{path}: has the settings {made_with}, others have {settings}; extract all alike"
+            )
+        n_patches[track] = n
+    splits = split_tracks(list(n_patches), seed)
+    artists = {name: {track.artist for track in split} for name, split in splits.items()}
+    label_names = sorted(set.union(*artists.values()))
+    label = {artist: y for y, artist in enumerate(label_names)}
+    info = {
+        "format": FORMAT,
+        "label_names": label_names,
+        "tracks": {name: [track._asdict() for track in split] for name, split in splits.items()},
+        "split": {"by": "group", "test": 0.2, "valid_of_rest": 0.2, "seed": seed},
+        "labels": os.fspath(labels),
+        "absent": {name: sorted(set(label_names) - artists[name]) for name in SPLITS},
+        "left_out": left_out,
+        "settings": settings,
+        "versions": {"numpy": np.__version__},
+    }
+    temporary = out_dir / f".{uuid.uuid4().hex}.tmp"
+    try:
+        temporary.mkdir(parents=True)
+        for name, split in splits.items():
+            counts = [n_patches[track] for track in split]
+            y = np.repeat([label[track.artist] for track in split], counts)
+            np.save(temporary / f"{name}_y.npy", y)
+            np.save(temporary / f"{name}_track.npy", np.repeat(np.arange(len(split)), counts))
+            _write_x(temporary / f"{name}_x.npy", patch_dir, split, sum(counts))
+        (temporary / "dataset.json").write_text(json.dumps(info, indent=1))
+        (out_dir / "dataset.json").unlink(missing_ok=True)  # a set half replaced must not open
+        for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".json"):
+            os.replace(path, out_dir / path.name)
+    except OSError as error:
+        raise ValueError(f"{out_dir}: the set cannot be written ({error})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return open_dataset(out_dir)
+
+
+def _load(path, dtype, row):
+    """Map an array of rows; EOFError if the file is damaged, ValueError if it is another array."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:  # cut short, or no .npy file
+        raise EOFError(f"{path}: {error}") from error
+    if array.dtype != dtype or array.ndim != 1 + len(row) or array.shape[1:] != row:
+        raise ValueError(
+            f"{path}: holds {array.dtype} {array.shape}; {np.dtype(dtype)} {('n', *row)} is needed"
+        )
+    return array
+
+
+def _read_settings(path):
+    """Return the front end's settings; None for patches of 2013, which have no .json."""
+    path = path.with_suffix(".json")
+    try:
+        return json.loads(path.read_bytes())["settings"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, LookupError, TypeError) as error:
+        raise EOFError(f"{path}: {error!r}") from error
+
+
+def _write_x(path, patch_dir, split, n):
+    x = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n, PATCH_SIZE))
+    start = 0
+    for track in split:
+        patches = _load(patch_dir / f"{track.name}{SUFFIX}", np.float32, (PATCH_SIZE,))
+        if not np.isfinite(patches).all():
+            raise ValueError(f"{track.name}{SUFFIX}: holds NaN or infinity; extract it anew")
+        x[start : start + len(patches)] = patches
+        start += len(patches)
+    x.flush()
+
+
+def open_dataset(path):
+    """Open a set, memory-mapped and checked, or load a pickled one of 2013.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Folder written by `make_dataset`, or a file of 2013 (.pkl, .pkl.gz, .gz), whose labels
+        become the names "0", "1", ... and whose tracks are not known.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        If it is no set, of another format, or its arrays do not belong together.
+    OSError
+        If a file of 2013 cannot be opened.
+    """
+    path = Path(path)
+    if path.suffix in (".pkl", ".gz"):
+        from . import legacy
+
+        splits = [Split(x, y, None) for x, y in legacy.load_dataset(path)]
+        label_names = [str(i) for i in range(1 + max(int(split.y.max()) for split in splits))]
+        return Dataset(*splits, label_names, None, {"format": "2013", "source": str(path)})
+    try:
+        info = json.loads((path / "dataset.json").read_bytes())
+        if info["format"] != FORMAT:
+            raise ValueError(f"its format is {info['format']}; this program reads {FORMAT}")
+        label_names = info["label_names"]
+        track_names = {name: [t["name"] for t in info["tracks"][name]] for name in SPLITS}
+        splits = [_open_split(path, name, label_names, track_names[name]) for name in SPLITS]
+    except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{path}: cannot be opened as a set ({error}); make it (anew) from the patch files"
+        ) from error
+    return Dataset(*splits, label_names, track_names, info)
+
+
+def _open_split(path, name, label_names, track_names):
+    arrays = {"x": _load(path / f"{name}_x.npy", np.float32, (PATCH_SIZE,))}
+    arrays |= {key: _load(path / f"{name}_{key}.npy", np.int64, ()) for key in ("y", "track")}
+    split = Split(**arrays)
+    if not 0 < len(split.x) == len(split.y) == len(split.track):
+        lengths = [len(array) for array in split]
+        raise ValueError(f"x, y, track of {name} have {lengths} rows; one number, not 0, is needed")
+    for key, names in (("y", label_names), ("track", track_names)):
+        low, high = arrays[key].min(), arrays[key].max()
+        if low < 0 or high >= len(names):
+            raise ValueError(f"{name}_{key}.npy holds {low} .. {high} for {len(names)} names")
+    return split

@@ -1,0 +1,152 @@
+"""The command line: the whole experiment on a small corpus, and what it says to bad input."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from deep_artists.cli import main
+from deep_artists.corpus import write_corpus
+from deep_artists.model import Model
+
+QUICK = ["--epochs", "2", "--set", "batch_size=8", "--set", "n_hidden=20", "--jobs", "1"]
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory):
+    """Three artists, five tracks of three seconds."""
+    return write_corpus(tmp_path_factory.mktemp("audio"), n_artists=3, n_tracks=5, duration_s=3.0)
+
+
+def test_reproduce_runs_the_experiment(audio, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["reproduce", str(audio), "--out", str(out), *QUICK]) == 0
+    printed = capsys.readouterr().out
+    log = (out / "log.txt").read_text()
+    assert printed.startswith(log) and log.startswith("... loading data\n... building the model\n")
+    for words in ("error", "valid, best", "test, last", "chance", "seconds: extract", "model.npz"):
+        assert words in printed
+    results = json.loads((out / "results.json").read_text())
+    assert results["recipe"]["name"] == "page" and len(results["costs"]) == results["iterations"]
+    assert 0 <= results["errors"]["test"]["best"]["track_error"] <= 1
+    assert {"extract", "dataset", "compile", "train", "evaluate"} == set(results["seconds"])
+    model = Model.load(out / "model.npz")
+    assert model.label_names == ["synthetic-01", "synthetic-02", "synthetic-03"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "log.txt", "model.npz", "patches", "results.json", "set"]
+
+
+def test_two_runs_write_the_same_arrays(audio, tmp_path):
+    arrays = []
+    for name in "ab":
+        main(["reproduce", str(audio), "--out", str(tmp_path / name), *QUICK])
+        with np.load(tmp_path / name / "model.npz") as file:
+            arrays.append({key: file[key].tobytes() for key in file.files})
+    assert arrays[0] == arrays[1]
+
+
+def test_the_steps_are_the_whole(audio, tmp_path):
+    seed = ["--seed", "5"]
+    main(["reproduce", str(audio), "--out", str(tmp_path / "whole"), *QUICK, *seed])
+    patches, set_, model = (str(tmp_path / name) for name in ("patches", "set", "model"))
+    assert main(["extract", str(audio), "--out", patches, "--jobs", "1"]) == 0
+    assert main(["dataset", patches, "--out", set_, *seed]) == 0
+    assert main(["train", set_, "--out", model, *QUICK[:-2], *seed]) == 0
+    a, b = (Model.load(tmp_path / name / "model.npz") for name in ("whole", "model"))
+    assert all(a.last[n].tobytes() == b.last[n].tobytes() for n in a.last)
+
+
+def test_one_bad_file_is_left_out_and_counted(audio, tmp_path, capsys):
+    folder = tmp_path / "audio"
+    os.makedirs(folder / "synthetic-01")
+    for path in audio.rglob("*.flac"):
+        target = folder / path.relative_to(audio)
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    (folder / "synthetic-01" / "notes.mp3").write_text("no sound")
+    command = ["extract", str(folder), "--out", str(tmp_path / "patches"), "--jobs", "1"]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert "left out synthetic-01/notes.mp3" in captured.err
+    assert "1 of 16 files left out" in captured.err and "15 tracks" in captured.out
+    assert main([*command, "--strict"]) == 1
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["reproduce", "nowhere"], "nowhere"),
+    (["reproduce", "empty"], "no audio file"),
+    (["extract", "bad"], "none of the files"),
+    (["dataset", "empty"], "patch"),
+    (["train", "empty"], "empty"),
+    (["train", "empty", "--recipe", "fist"], "unknown recipe 'fist'"),
+    (["train", "empty", "--set", "momentum=0.9"], "momentum"),
+    (["train", "empty", "--set", "batch_size"], "FIELD=VALUE"),
+    (["train", "empty", "--set", "batch_size=x"], "'x'"),
+    (["train", "empty", "--epochs", "0"], "n_epochs = 0"),
+    (["reproduce", "empty", "--out", "file"], "cannot be written"),
+    (["train", "empty", "--seed", "-1"], "seed"),
+])
+def test_bad_input_is_a_clear_error_and_status_2(arguments, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.mp3").write_text("no sound")
+    (tmp_path / "file").write_text("kept")
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err and captured.err.splitlines()[-1].startswith("deep-artists: error: ")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_too_few_patches_for_a_minibatch_is_an_error(audio, tmp_path, capsys):
+    assert main(["reproduce", str(audio), "--out", str(tmp_path), "--epochs", "1"]) == 2
+    assert "do not fill one minibatch of 80" in capsys.readouterr().err
+
+
+def test_help_is_quick_because_it_imports_nothing():
+    code = ("import sys; from deep_artists.cli import main\n"
+            "try: main(['reproduce', '--help'])\n"
+            "except SystemExit: pass\n"
+            "heavy = {'numpy', 'pytensor', 'librosa', 'sklearn', 'scipy', 'joblib'} & set(sys.modules)\n"
+            "sys.exit(bool(heavy))")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0 and "--recipe" in run.stdout
+
+
+def test_ctrl_c_saves_what_was_reached(audio, tmp_path, monkeypatch, capsys):
+    from deep_artists import train
+
+    steps = []
+    init = train.Functions.__init__
+
+    def interrupted(self, *arguments):
+        init(self, *arguments)
+        step = self.train_model
+
+        def train_model(index):
+            if len(steps) == 3:
+                raise KeyboardInterrupt
+            steps.append(index)
+            return step(index)
+
+        self.train_model = train_model
+
+    monkeypatch.setattr(train.Functions, "__init__", interrupted)
+    assert main(["reproduce", str(audio), "--out", str(tmp_path), *QUICK]) == 0
+    assert "manually stopped" in capsys.readouterr().out
+    assert json.loads((tmp_path / "results.json").read_text())["interrupted"]
+    assert Model.load(tmp_path / "model.npz")
+
+
+def test_progress_is_silent_where_stderr_is_no_terminal(audio, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    run = subprocess.run(
+        [sys.executable, "-m", "deep_artists", "extract", str(audio), "--out", str(tmp_path / "p")],
+        capture_output=True, text=True, env=environment)
+    assert run.returncode == 0 and run.stderr == ""
+    assert re.fullmatch(r"wrote .*: 15 tracks, 0 were there already, 0 left out\n", run.stdout)

@@ -1,0 +1,155 @@
+"""Models: what is saved is what is loaded; what they predict; files that are refused."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+
+from deep_artists.model import NAMES, Model, ModelError, expected_shapes
+from deep_artists.recipe import load_recipe
+
+
+def make_model(floatX="float64", seed=0):
+    recipe = load_recipe("last", nkerns=3, n_hidden=8, n_out=4)
+    rng = np.random.RandomState(seed)
+    arrays = [
+        {name: rng.uniform(-0.3, 0.3, size=shape).astype(floatX)
+         for name, shape in expected_shapes(recipe).items()}
+        for _ in range(2)
+    ]
+    return Model(*arrays, recipe, ["ann", "bob", "cid"], {"versions": {"numpy": "2"}})
+
+
+def forward(values, x, poolsize):
+    """The network in NumPy: pooled maps, hidden units, probabilities."""
+    W = values["conv_W"][:, 0, ::-1, ::-1]
+    windows = sliding_window_view(x.reshape(-1, 64, 40), W.shape[1:], axis=(1, 2))
+    z = np.einsum("nrcij,fij->nfrc", windows, W, optimize=True)
+    h, w = poolsize
+    n, f, rows, columns = z.shape
+    z = z[:, :, : rows // h * h, : columns // w * w].reshape(n, f, rows // h, h, columns // w, w)
+    pool = np.maximum(0, z.max(axis=(3, 5)) + values["conv_b"][:, None, None]).reshape(n, -1)
+    hidden = np.maximum(0, pool @ values["hidden_W"] + values["hidden_b"])
+    logits = hidden @ values["softmax_W"] + values["softmax_b"]
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return pool, hidden, e / e.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("parameters", ["best", "last"])
+def test_the_layers_are_those_of_a_plain_forward_pass(parameters):
+    model, x = make_model(), np.random.RandomState(1).uniform(size=(700, 2560))
+    expected = forward(getattr(model, parameters), x, model.recipe.poolsize)
+    for layer, values in zip(("pool", "hidden", "proba"), expected):
+        np.testing.assert_allclose(model.transform(x, layer, parameters), values, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        model.predict_log_proba(x, parameters), np.log(expected[2]), rtol=0, atol=1e-12
+    )
+    np.testing.assert_array_equal(model.predict(x, parameters), expected[2].argmax(axis=1))
+
+
+def test_tracks_are_predicted_by_mean_log_probability():
+    model, x = make_model(), np.random.RandomState(1).uniform(size=(9, 2560))
+    track = np.array([7, 7, 2, 2, 2, 2, 9, 9, 9])
+    log_p = model.predict_log_proba(x)
+    tracks, predicted = model.predict_tracks(x, track)
+    np.testing.assert_array_equal(tracks, [2, 7, 9])
+    expected = [log_p[track == t].mean(axis=0).argmax() for t in tracks]
+    np.testing.assert_array_equal(predicted, expected)
+    y = np.array([expected[1]] * 2 + [expected[0]] * 4 + [3 - expected[2] + 100] * 3)
+    errors = model.evaluate((x, y, track))
+    assert errors["track_error"] == pytest.approx(1 / 3)
+    assert errors["patch_error"] == np.mean(model.predict(x) != y)
+    assert model.evaluate((x, y))["track_error"] is None
+
+
+@pytest.mark.parametrize("floatX", ["float32", "float64"])
+def test_a_saved_model_is_loaded_bit_for_bit(tmp_path, floatX):
+    model = make_model(floatX)
+    loaded = Model.load(model.save(tmp_path / "model.npz"))
+    for which in ("last", "best"):
+        for name in NAMES:
+            a, b = getattr(model, which)[name], getattr(loaded, which)[name]
+            assert a.dtype == b.dtype and a.tobytes() == b.tobytes()
+    assert (loaded.recipe, loaded.label_names, loaded.about) == (
+        model.recipe, model.label_names, model.about)
+    assert loaded.floatX == floatX and loaded.conv_W is loaded.last["conv_W"]
+    assert [p.name for p in tmp_path.iterdir()] == ["model.npz"]
+
+
+def rewrite(path, **changes):
+    """Write the file again with other arrays; None leaves one out."""
+    with np.load(path, allow_pickle=True) as file:
+        arrays = {**file, **changes}
+    np.savez(path, **{name: a for name, a in arrays.items() if a is not None})
+
+
+def with_about(path, **changes):
+    with np.load(path) as file:
+        about = json.loads(str(file["about"]))
+    rewrite(path, about=np.array(json.dumps({**about, **changes})))
+
+
+@pytest.mark.parametrize("damage, words", [
+    (lambda p: p.write_bytes(b"no zip"), "damaged"),
+    (lambda p: p.write_bytes(p.read_bytes()[:-200]), "damaged"),
+    (lambda p: p.write_bytes(b""), "damaged"),
+    (lambda p: rewrite(p, conv_W=np.array([{}], dtype=object)), "damaged"),
+    (lambda p: rewrite(p, about=None), "damaged"),
+    (lambda p: rewrite(p, about=np.array("[1]")), "damaged"),
+    (lambda p: with_about(p, format=2), "format 2"),
+    (lambda p: rewrite(p, hidden_b=None), "hidden_b"),
+    (lambda p: rewrite(p, best_hidden_b=None), "best_hidden_b"),
+    (lambda p: rewrite(p, hidden_W=np.zeros((3, 3))), "(3, 3)"),
+    (lambda p: rewrite(p, conv_b=np.zeros(3, int)), "int64"),
+    (lambda p: with_about(p, recipe={"name": "x"}), "missing keys"),
+    (lambda p: with_about(p, label_names=list("abcdefgh")), "8 label names"),
+])
+def test_damaged_files_are_refused(tmp_path, damage, words):
+    path = make_model().save(tmp_path / "model.npz")
+    damage(path)
+    with pytest.raises(ModelError) as error:
+        Model.load(path)
+    assert words in str(error.value)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Model.load(tmp_path / "absent.npz")
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = make_model().save(tmp_path / "model.npz")
+    before = path.read_bytes()
+
+    def fail(file, **arrays):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(OSError, match="disk full"):
+        make_model(seed=1).save(path)
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda m: m.predict(np.zeros((3, 100))), "(3, 100)"),
+    (lambda m: m.predict(np.zeros(2560)), "(2560,)"),
+    (lambda m: m.transform(np.zeros((1, 2560)), "top"), "'top'"),
+    (lambda m: m.predict(np.zeros((1, 2560)), "worst"), "'worst'"),
+])
+def test_wrong_arguments_are_named(call, words):
+    with pytest.raises(ValueError) as error:
+        call(make_model())
+    assert words in str(error.value)
+
+
+def test_no_patches_give_no_predictions():
+    assert make_model().predict_log_proba(np.zeros((0, 2560))).shape == (0, 4)
+
+
+def test_the_file_is_an_npz_that_numpy_reads_without_pickle(tmp_path):
+    path = make_model().save(tmp_path / "model.npz")
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        assert set(file.files) == {"about", *NAMES, *(f"best_{n}" for n in NAMES)}

@@ -1,0 +1,347 @@
+"""The front end against 2013 librosa, and what it does with audio that is not right."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from deep_artists import patches
+from deep_artists.patches import AudioError, extract_folder, extract_patches, mel_filters, mel_power
+from reference import golden
+
+CLIP = "frontend/clip.wav"
+
+
+def tone(n, sr_hz=22050, seed=0):
+    rng = np.random.RandomState(seed)
+    t_s = np.arange(n) / sr_hz
+    return 0.3 * np.sin(2 * np.pi * 440 * t_s) + 0.01 * rng.uniform(-1, 1, size=n)
+
+
+def files(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}
+
+
+def ulps(a, b):
+    """Units in the last place between float32 arrays of positive numbers."""
+    return np.abs(a.view(np.int32).astype(np.int64) - b.view(np.int32))
+
+
+# --- the numbers ---
+
+
+def test_patches_are_those_of_2013():
+    recorded = golden.load("frontend/clip.npz")["patches"]
+    x = extract_patches(golden.path(CLIP))
+    assert x.shape == recorded.shape and x.dtype == np.float32 and x.flags.c_contiguous
+    assert np.mean(x == recorded) >= 0.9999  # measured: all of them
+    assert ulps(x, recorded).max() <= 1
+
+
+def test_mel_filters_are_those_of_2013():
+    recorded = golden.load("frontend/clip.npz")["mel_basis"]
+    assert mel_filters().dtype == np.float64
+    np.testing.assert_allclose(mel_filters(), recorded, rtol=0, atol=1e-14)  # measured: 2.5e-17
+
+
+def test_mel_power_is_that_of_2013():
+    recorded = golden.load("frontend/clip.npz")["mel"]
+    y, _ = soundfile.read(golden.path(CLIP), dtype="float64")
+    mel = mel_power(y)
+    assert mel.dtype == np.float64 and mel.shape == recorded.shape
+    # Sums of positive terms, so the error is relative. Measured: 2e-14.
+    np.testing.assert_allclose(mel, recorded, rtol=1e-13, atol=0)
+    assert np.any(recorded == 0) and np.all(mel[recorded == 0] == 0)  # digital silence
+
+
+def test_the_recording_tells_a_centred_stft_and_a_shifted_filter(monkeypatch):
+    import librosa
+
+    recorded = golden.load("frontend/clip.npz")["patches"]
+    y, _ = soundfile.read(golden.path(CLIP), dtype="float64")
+    stft = librosa.stft
+    with monkeypatch.context() as patch:
+        patch.setattr(librosa, "stft", lambda y, **kw: stft(y, **{**kw, "center": True}))
+        centred = extract_patches(y)
+        assert centred.shape == recorded.shape  # a shape test would not notice
+        assert np.mean(centred == recorded) < 0.5
+    shifted = np.roll(mel_filters(), 1, axis=1)
+    monkeypatch.setattr(patches, "_sparse_mel_filters", lambda: shifted)
+    assert np.mean(extract_patches(y) == recorded) < 0.5
+
+
+def test_layout_is_mel_major():
+    y = tone(3 * 5120 + 384)
+    mel = mel_power(y)
+    x = extract_patches(y)
+    assert x.shape == (3, 2560)
+    np.testing.assert_array_equal(x[1].reshape(64, 40), mel[:, 40:80].astype(np.float32))
+
+
+def test_bits_do_not_depend_on_blas():
+    code = (
+        "import numpy as np; from deep_artists.patches import mel_power; "
+        "x = mel_power(np.random.RandomState(0).uniform(-1, 1, 200000)); "
+        "import hashlib; print(hashlib.sha256(x.tobytes()).hexdigest())"
+    )
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": n, "OPENBLAS_CORETYPE": core},
+            check=True, capture_output=True, text=True,
+        ).stdout
+        for n, core in (("1", "Prescott"), ("2", "Haswell"))
+    }
+    assert len(hashes) == 1
+
+
+# --- which samples ---
+
+
+def test_the_last_30_s_are_used():
+    y = tone(35 * 22050)
+    x = extract_patches(y)
+    assert x.shape == (129, 2560)
+    np.testing.assert_array_equal(x, extract_patches(y[-30 * 22050 :]))
+
+
+def test_one_patch_is_the_least():
+    assert extract_patches(tone(5504)).shape == (1, 2560)
+    with pytest.raises(AudioError, match=r"5503 samples .* 5504"):
+        extract_patches(tone(5503))
+
+
+def test_channels_are_averaged():
+    y = np.stack([tone(22050, seed=1), tone(22050, seed=2)])
+    np.testing.assert_array_equal(extract_patches(y), extract_patches((y[0] + y[1]) / 2))
+
+
+def test_integers_are_divided_by_full_scale(tmp_path):
+    y = np.round(tone(22050) * 32768).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", y, 22050)
+    expected = extract_patches(y / 32768)
+    np.testing.assert_array_equal(extract_patches(y), expected)
+    np.testing.assert_array_equal(extract_patches(tmp_path / "a.wav"), expected)
+
+
+@pytest.mark.parametrize("sr_hz", [8000, 44100, 48000])
+def test_other_rates_are_resampled(sr_hz):
+    n_s = 3
+    x = extract_patches(tone(n_s * sr_hz, sr_hz), sr=sr_hz)
+    y = extract_patches(tone(n_s * 22050))
+    band = mel_filters()[:, round(440 / 22050 * 512)].argmax()
+    x, y = (a[3:-3].reshape(-1, 64, 40)[:, band].mean() for a in (x, y))
+    assert x == pytest.approx(y, rel=1e-2)
+
+
+@pytest.mark.parametrize("sr_hz", [22050, 32000, 44100])
+@pytest.mark.parametrize("block", [2**24, 100_003])
+def test_a_long_file_is_read_in_blocks_with_the_same_result(tmp_path, monkeypatch, sr_hz, block):
+    y = tone(40 * sr_hz + 17, sr_hz)
+    soundfile.write(tmp_path / "a.wav", y, sr_hz, subtype="DOUBLE")
+    monkeypatch.setattr(patches, "BLOCK_VALUES", block)
+    x = extract_patches(tmp_path / "a.wav")
+    np.testing.assert_array_equal(x, extract_patches(y, sr=sr_hz))
+    assert len(x) == 129
+
+
+def test_cutting_before_resampling_alters_next_to_nothing():
+    import librosa
+
+    y = tone(40 * 44100 + 1, 44100)
+    whole = librosa.resample(y, orig_sr=44100, target_sr=22050, res_type=patches.RES_TYPE)
+    units = ulps(extract_patches(y, sr=44100), extract_patches(whole))
+    # Measured: 471 of 330 240 entries differ, by one unit; at 48 kHz none.
+    assert units.max() <= 2 and np.mean(units > 0) < 0.01
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_formats(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, np.stack([tone(44100 * 2, 44100)] * 2, axis=1), 44100)
+    assert len(extract_patches(path)) >= 8
+    assert len(extract_patches(str(path))) >= 8
+
+
+# --- audio that is not right ---
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers(tmp_path, bad):
+    y = tone(22050)
+    y[9000] = bad
+    soundfile.write(tmp_path / "a.wav", y, 22050, subtype="FLOAT")
+    with pytest.raises(AudioError, match="a.wav: 1 samples are NaN or infinite"):
+        extract_patches(tmp_path / "a.wav")
+    with pytest.raises(AudioError, match="NaN"):
+        extract_patches(np.stack([y, -y]))
+
+
+def test_samples_too_large_for_float32():
+    with pytest.raises(AudioError, match="overflow"):
+        extract_patches(1e200 * tone(22050))
+
+
+@pytest.mark.parametrize("sr", [0, -1, 22050.5, 10**9, np.nan])
+def test_sample_rates_out_of_range(sr):
+    with pytest.raises(AudioError, match="sample rate is"):
+        extract_patches(tone(22050), sr=sr)
+
+
+@pytest.mark.parametrize(
+    "y", [np.zeros((2, 3, 9000)), np.zeros(9000, complex), np.zeros(9000, bool), np.array(["a"])]
+)
+def test_arrays_that_are_no_audio(y):
+    with pytest.raises(TypeError, match="audio array has shape"):
+        extract_patches(y)
+
+
+def test_a_file_has_its_own_sample_rate():
+    with pytest.raises(TypeError, match="leave it out"):
+        extract_patches(golden.path(CLIP), sr=22050)
+
+
+def write_bad_files(folder):
+    y = tone(3 * 22050)
+    (folder / "text.mp3").write_text("no music\n" * 99)
+    (folder / "empty.ogg").write_bytes(b"")
+    soundfile.write(folder / "whole.flac", y, 22050)
+    data = (folder / "whole.flac").read_bytes()
+    (folder / "whole.flac").unlink()
+    (folder / "truncated.flac").write_bytes(data[: len(data) // 2])
+    hours = bytearray(data)  # the header's count of samples, 36 bits, says 865 hours
+    hours[8 + 13] |= 0x0F
+    hours[8 + 14 : 8 + 18] = b"\xff\xff\xff\xff"
+    (folder / "hours.flac").write_bytes(hours)
+    header = b".snd" + b"".join(n.to_bytes(4, "big") for n in (24, 0xFFFFFFFF, 3, 22050, 10**9))
+    (folder / "channels.au").write_bytes(header + bytes(9000))
+    header = b".snd" + b"".join(n.to_bytes(4, "big") for n in (24, 0xFFFFFFFF, 3, 0, 1))
+    (folder / "rate.au").write_bytes(header + bytes(90000))
+    soundfile.write(folder / "short.wav", y[:5000], 22050)
+    y[50] = np.nan
+    soundfile.write(folder / "nan.wav", y, 22050, subtype="FLOAT")
+    (folder / "link.wav").symlink_to("nowhere.wav")
+    os.mkfifo(folder / "pipe.wav")
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- folders ---
+
+
+def test_bad_files_are_reported_and_left_out(tmp_path):
+    audio, out = tmp_path / "audio", tmp_path / "out"
+    audio.mkdir()
+    bad = write_bad_files(audio)
+    soundfile.write(audio / "good.wav", tone(22050), 22050)
+    report = extract_folder(audio, out)
+    assert report.done == ["good.wav"] and report.reused == []
+    assert [source for source, _ in report.failed] == bad
+    assert all(reason for _, reason in report.failed)
+    assert sorted(files(out)) == ["good.wav.mel.json", "good.wav.mel.npy"]
+    for name in set(bad) - {"link.wav", "pipe.wav"}:
+        with pytest.raises(AudioError, match=name):
+            extract_patches(audio / name)
+
+
+def test_folder_is_extracted_with_what_made_it(tmp_path):
+    audio, out = tmp_path / "audio", tmp_path / "out"
+    (audio / "b").mkdir(parents=True)
+    (audio / ".hidden").mkdir()
+    (audio / "b" / "loop").symlink_to(audio)
+    stereo = np.stack([tone(88200, 44100), tone(88200, 44100, seed=1)], axis=1)
+    soundfile.write(audio / "b" / "x.flac", stereo, 44100)
+    for name in ("b/x.wav", "A.WAV", ".hidden.wav", ".hidden/y.wav"):
+        soundfile.write(audio / name, tone(22050), 22050)
+    (audio / "notes.txt").write_text("not audio")
+
+    report = extract_folder(audio, out)
+    assert report == (["A.WAV", "b/x.flac", "b/x.wav"], [], [])
+    assert len(files(out)) == 6
+    x = np.load(out / "b/x.flac.mel.npy", allow_pickle=False)
+    np.testing.assert_array_equal(x, extract_patches(audio / "b/x.flac"))
+    made_from = json.loads((out / "b/x.flac.mel.json").read_text())
+    assert made_from["resampled"] is True and made_from["source_sr_hz"] == 44100
+    assert made_from["source_channels"] == 2 and made_from["used_s"] == 2.0
+    assert made_from["source"] == "b/x.flac" and made_from["n_patches"] == len(x)
+    assert made_from["settings"] == patches.SETTINGS
+    assert {"librosa", "libsndfile", "numpy"} <= set(made_from["versions"])
+    assert json.loads((out / "A.WAV.mel.json").read_text())["resampled"] is False
+
+
+def test_only_what_changed_is_extracted_again(tmp_path, monkeypatch):
+    audio, out = tmp_path / "audio", tmp_path / "out"
+    audio.mkdir()
+    for i in range(4):
+        soundfile.write(audio / f"{i}.wav", tone(22050, seed=i), 22050)
+    extract_folder(audio, out)
+    kept = files(out)
+    soundfile.write(audio / "1.wav", tone(22050, seed=9), 22050)
+    (out / "2.wav.mel.npy").write_bytes(kept["2.wav.mel.npy"][:-4])
+    (out / "3.wav.mel.json").write_text("[1, 2")
+    assert extract_folder(audio, out) == (["1.wav", "2.wav", "3.wav"], ["0.wav"], [])
+    now = files(out)
+    assert [name for name in kept if kept[name] != now[name]] == [
+        name for name in kept if name.startswith("1.")
+    ]
+    monkeypatch.setattr(patches, "SETTINGS", {**patches.SETTINGS, "hop_length": 256})
+    assert extract_folder(audio, out).reused == []
+
+
+def test_an_interrupted_write_is_not_taken_for_done(tmp_path, monkeypatch):
+    audio, out = tmp_path / "audio", tmp_path / "out"
+    audio.mkdir()
+    soundfile.write(audio / "a.wav", tone(22050), 22050)
+    extract_folder(audio, out)
+    kept = (out / "a.wav.mel.npy").read_bytes()
+    soundfile.write(audio / "a.wav", tone(22050, seed=1), 22050)
+
+    def interrupt(file, array, **_):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            extract_folder(audio, out)
+    assert (out / "a.wav.mel.npy").read_bytes() == kept
+    assert [path.name for path in out.iterdir()] == ["a.wav.mel.npy"]  # no half-written file
+    assert extract_folder(audio, out).done == ["a.wav"]
+
+
+def test_jobs_do_not_change_a_bit(tmp_path):
+    audio = tmp_path / "audio"
+    audio.mkdir()
+    for i in range(6):  # 2013's parallel extractor gave every worker the last listed file
+        soundfile.write(audio / f"{i}.wav", tone(44100, 44100, seed=i), 44100)
+    (audio / "bad.wav").write_text("text")
+    reports = [extract_folder(audio, tmp_path / f"out{jobs}", jobs=jobs) for jobs in (1, 2)]
+    assert reports[0] == reports[1] and len(reports[0].done) == 6
+    assert files(tmp_path / "out1") == files(tmp_path / "out2")
+    assert len({files(tmp_path / "out2")[f"{i}.wav.mel.npy"] for i in range(6)}) == 6
+
+
+def test_folders_that_cannot_be_used(tmp_path):
+    with pytest.raises(AudioError, match="no such folder"):
+        extract_folder(tmp_path / "missing", tmp_path / "out")
+    with pytest.raises(AudioError, match="holds no audio file"):
+        extract_folder(tmp_path, tmp_path / "out")
+    soundfile.write(tmp_path / "a.wav", tone(22050), 22050)
+    with pytest.raises(ValueError, match="a.wav.*cannot be written to"):
+        extract_folder(tmp_path, tmp_path / "a.wav" / "out")
+
+
+def test_progress_is_silent_off_a_terminal(tmp_path, capfd):
+    soundfile.write(tmp_path / "a.wav", tone(22050), 22050)
+    extract_folder(tmp_path, tmp_path / "out")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_import_is_cheap():
+    code = "import sys, deep_artists.patches; print(sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
+    for name in (b"librosa", b"scipy", b"joblib", b"soundfile", b"pytensor"):
+        assert b"'%s'" % name not in modules
