@@ -8,6 +8,12 @@ struct ConvShape {
     npy_intp ld;                   // elements from one row of a padded sample to the next
 };
 
+// A cell of the map with a gradient: g, and the first element of the input under the cell.
+template <class T> struct Cell {
+    const T *x;
+    T g;
+};
+
 #define KERNEL "conv_rows.h"
 #include "isa.h"
 
@@ -55,12 +61,24 @@ template <class T> static std::vector<T> pack_taps(const ConvShape &s, const T *
     return taps;
 }
 
-// The accumulated gradient of one filter (maps, kh, kw_ld), into its flipped place in dW.
-template <class T>
-static void unpack_filter(const ConvShape &s, const T *acc, npy_intp kw_ld, T *dW) {
-    for (npy_intp m = 0; m < s.maps; m++)
-        for (npy_intp i = 0; i < s.kh; i++)
-            for (npy_intp j = 0; j < s.kw; j++)
-                dW[(m * s.kh + s.kh - 1 - i) * s.kw + s.kw - 1 - j] =
-                    acc[(m * s.kh + i) * kw_ld + j];
+// dW (filters, maps, kh, kw), each filter summed by one owner, over the cells that
+// list(filter, cells) names: samples, then rows, then columns.
+template <class T, class List>
+static void grad_filters(const ConvShape &s, T *dW, const List &list) {
+    const npy_intp kw_ld = round_up(s.kw, MAX_LANES), size = s.maps * s.kh * kw_ld;
+    const int threads = count_threads(s.filters);
+    std::vector<T> scratch(threads * size);
+    std::vector<std::vector<Cell<T>>> cells(threads);
+    const auto add = CHOOSE(add_cells<T>);
+    share(s.filters, [&](npy_intp f, int thread) {
+        T *acc = scratch.data() + thread * size;
+        cells[thread].clear();
+        list(f, cells[thread]);
+        add(s, cells[thread].data(), cells[thread].size(), acc, kw_ld);
+        for (npy_intp m = 0; m < s.maps; m++)
+            for (npy_intp i = 0; i < s.kh; i++)
+                for (npy_intp j = 0; j < s.kw; j++)  // flipped back
+                    dW[((f * s.maps + m) * s.kh + s.kh - 1 - i) * s.kw + s.kw - 1 - j] =
+                        acc[(m * s.kh + i) * kw_ld + j];
+    });
 }

@@ -69,7 +69,7 @@ static int conv2d_grad_input(PyArrayObject *W, PyArrayObject *dz, PyArrayObject 
     return 0;
 }
 
-// dW from x and dz, each filter summed by one owner.
+// dW from x and dz.
 template <class T>
 static int conv2d_grad_filters(PyArrayObject *x, PyArrayObject *dz, PyArrayObject **dW) {
     const npy_intp *a = PyArray_DIMS(x), *g = PyArray_DIMS(dz);
@@ -84,16 +84,14 @@ static int conv2d_grad_filters(PyArrayObject *x, PyArrayObject *dz, PyArrayObjec
     Contiguous X(x), G(dz);
     *dW = prepare(*dW, 4, shape, npy<T>::type);
     if (!X.array || !G.array || !*dW) return -1;
-    const npy_intp kw_ld = round_up(s.kw, MAX_LANES), size = s.maps * s.kh * kw_ld;
-    std::vector<T> scratch(count_threads(s.filters) * size);
-    const auto add = CHOOSE(add_cells<T>);
-    share(s.filters, [&](npy_intp f, int thread) {
-        T *acc = scratch.data() + thread * size;
-        std::fill(acc, acc + size, T(0));
-        for (npy_intp n = 0; n < a[0]; n++)
-            add(s, X.data<T>() + n * s.maps * s.height * s.width,
-                G.data<T>() + (n * g[1] + f) * g[2] * g[3], acc, kw_ld);
-        unpack_filter(s, acc, kw_ld, (T *)PyArray_DATA(*dW) + f * s.maps * s.kh * s.kw);
+    grad_filters<T>(s, (T *)PyArray_DATA(*dW), [&](npy_intp f, std::vector<Cell<T>> &cells) {
+        for (npy_intp n = 0; n < a[0]; n++) {
+            const T *image = X.data<T>() + n * s.maps * s.height * s.width;
+            const T *d = G.data<T>() + (n * s.filters + f) * g[2] * g[3];
+            for (npy_intp r = 0; r < g[2]; r++)
+                for (npy_intp c = 0; c < g[3]; c++, d++)
+                    if (*d != 0) cells.push_back({image + r * s.width + c, *d});
+        }
     });
     return 0;
 }

@@ -44,7 +44,7 @@ static int conv_pool(PyArrayObject *x, PyArrayObject *W, PyArrayObject **p, PyAr
     return 0;
 }
 
-// dW (filters, maps, kh, kw) from x, the winners and dp, each filter summed by one owner.
+// dW (filters, maps, kh, kw) from x, the winners and dp.
 template <class T>
 static int conv_pool_grad(PyArrayObject *x, PyArrayObject *winners, PyArrayObject *dp,
                           PyArrayObject *W, PyArrayObject **dW, npy_intp pool_h, npy_intp pool_w) {
@@ -63,19 +63,19 @@ static int conv_pool_grad(PyArrayObject *x, PyArrayObject *winners, PyArrayObjec
     Contiguous X(x), won(winners), G(dp);
     *dW = prepare(*dW, 4, PyArray_DIMS(W), npy<T>::type);
     if (!X.array || !won.array || !G.array || !*dW) return -1;
-    const npy_intp kw_ld = round_up(s.kw, MAX_LANES), size = s.maps * s.kh * kw_ld;
-    std::vector<T> scratch(count_threads(s.filters) * size);
-    const auto add = CHOOSE(add_winners<T>);
-    share(s.filters, [&](npy_intp f, int thread) {
-        T *acc = scratch.data() + thread * size;
-        std::fill(acc, acc + size, T(0));
+    grad_filters<T>(s, (T *)PyArray_DATA(*dW), [&](npy_intp f, std::vector<Cell<T>> &cells) {
         for (npy_intp i = 0; i < n; i++) {
-            const npy_intp map = i * s.filters + f;
-            add(s, X.data<T>() + i * s.maps * s.height * s.width,
-                won.data<uint32_t>() + map * rows * pool_h * words, words, pool_h, pool_w, rows,
-                columns, G.data<T>() + map * rows * columns, acc, kw_ld);
+            const T *image = X.data<T>() + i * s.maps * s.height * s.width;
+            const T *d = G.data<T>() + (i * s.filters + f) * rows * columns;
+            const uint32_t *bits = won.data<uint32_t>() + (i * s.filters + f) * marked[2] * words;
+            for (npy_intp r = 0; r < marked[2]; r++)
+                for (npy_intp w = 0; w < words; w++)
+                    for (uint32_t left = *bits++; left; left &= left - 1) {
+                        const npy_intp c = w * 32 + __builtin_ctz(left);
+                        const T dp = d[r / pool_h * columns + c / pool_w];
+                        if (dp != 0) cells.push_back({image + r * s.width + c, dp});
+                    }
         }
-        unpack_filter(s, acc, kw_ld, (T *)PyArray_DATA(*dW) + f * s.maps * s.kh * s.kw);
     });
     return 0;
 }

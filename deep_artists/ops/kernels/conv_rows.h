@@ -1,4 +1,4 @@
-// Rows of a 'valid' convolution, and the additions of its gradient. One instruction set's copy.
+// Rows of a 'valid' convolution, and the sums of its gradient. One instruction set's copy.
 //
 // The canonical sum: an output is one chain of fma from 0 over input maps, then filter rows,
 // then filter columns, in the order in which they meet the input (top left to bottom right).
@@ -80,40 +80,33 @@ static void pool_row(const T *z, npy_intp z_ld, npy_intp pool_h, npy_intp pool_w
     }
 }
 
-// acc (maps, kh, kw_ld) += g * the input under one cell. x: that input's first element.
-template <class T>
-static void add_input(const ConvShape &s, T g, const T *x, T *acc, npy_intp kw_ld) {
+// ROWS rows of a filter's gradient: acc (ROWS, kw_ld) += every cell's gradient times the input
+// under it, cell after cell. shift: from a cell's input to that of the first row.
+template <class T, int ROWS>
+static void add_rows(const Cell<T> *cells, npy_intp n, npy_intp shift, npy_intp width, npy_intp kw,
+                     T *acc, npy_intp kw_ld) {
     typedef simd<T> v;
-    const typename v::vec by = v::set(g);
-    for (npy_intp m = 0; m < s.maps; m++)
-        for (npy_intp i = 0; i < s.kh; i++, acc += kw_ld) {
-            const T *row = x + (m * s.height + i) * s.width;
-            for (npy_intp j = 0; j < s.kw; j += v::lanes)
-                v::store(acc + j, v::fma(by, v::load(row + j, std::min<npy_intp>(v::lanes, s.kw - j)),
-                                         v::load(acc + j)));
+    for (npy_intp j = 0; j < kw; j += v::lanes) {
+        const npy_intp some = std::min<npy_intp>(v::lanes, kw - j);
+        typename v::vec sum[ROWS];
+        for (int i = 0; i < ROWS; i++) sum[i] = v::zero();
+        for (npy_intp c = 0; c < n; c++) {
+            const T *x = cells[c].x + shift + j;
+            const typename v::vec g = v::set(cells[c].g);
+            for (int i = 0; i < ROWS; i++) sum[i] = v::fma(g, v::load(x + i * width, some), sum[i]);
         }
+        for (int i = 0; i < ROWS; i++) v::store(acc + i * kw_ld + j, sum[i]);
+    }
 }
 
-// dW of one filter from a dense dz: cells with a gradient, in sample order, rows, then columns.
+// The gradient of one filter, acc (maps, kh, kw_ld), from the cells that have one.
 template <class T>
-static void add_cells(const ConvShape &s, const T *x, const T *dz, T *acc, npy_intp kw_ld) {
-    const npy_intp rows = s.height - s.kh + 1, columns = s.width - s.kw + 1;
-    for (npy_intp r = 0; r < rows; r++)
-        for (npy_intp c = 0; c < columns; c++)
-            if (dz[r * columns + c] != 0)
-                add_input(s, dz[r * columns + c], x + r * s.width + c, acc, kw_ld);
-}
-
-// The same from the winners of a max-pool and the gradient dp of its windows.
-template <class T>
-static void add_winners(const ConvShape &s, const T *x, const uint32_t *winners, npy_intp words,
-                        npy_intp pool_h, npy_intp pool_w, npy_intp pooled_rows,
-                        npy_intp pooled_columns, const T *dp, T *acc, npy_intp kw_ld) {
-    for (npy_intp r = 0; r < pooled_rows * pool_h; r++)
-        for (npy_intp w = 0; w < words; w++)
-            for (uint32_t bits = *winners++; bits; bits &= bits - 1) {
-                const npy_intp c = w * 32 + __builtin_ctz(bits);
-                const T g = dp[(r / pool_h) * pooled_columns + c / pool_w];
-                if (g != 0) add_input(s, g, x + r * s.width + c, acc, kw_ld);
-            }
+static void add_cells(const ConvShape &s, const Cell<T> *cells, npy_intp n, T *acc, npy_intp kw_ld) {
+    for (npy_intp m = 0; m < s.maps; m++) {
+        npy_intp i = 0;
+        for (; i + 8 <= s.kh; i += 8, acc += 8 * kw_ld)
+            add_rows<T, 8>(cells, n, (m * s.height + i) * s.width, s.width, s.kw, acc, kw_ld);
+        for (; i < s.kh; i++, acc += kw_ld)
+            add_rows<T, 1>(cells, n, (m * s.height + i) * s.width, s.width, s.kw, acc, kw_ld);
+    }
 }
