@@ -1,7 +1,7 @@
 """A trained model: its arrays, what made them, and what it predicts.
 
 The file is an .npz without pickle, the exchange format: the last parameters under the names of
-`network.NAMES` (what 2013 saved), the best ones under ``best_`` and the same names, and one JSON
+`NAMES` (what 2013 saved), the best ones under ``best_`` and the same names, and one JSON
 text, ``about``: format number, recipe, floatX, label names, versions.
 """
 
@@ -47,8 +47,9 @@ class Model:
     ----------
     last, best : dict of str to np.ndarray
         The parameters after the last update, and after the one of lowest validation error (the
-        last ones where no validation was reached). conv_W (filters, 1, rows, columns) is not
-        flipped: the network flips it, as Theano did.
+        last ones where no validation was reached), by the names in `NAMES`. conv_W (filters, 1,
+        rows, columns) is not flipped: the network flips it, as Theano did. A model that holds
+        the first layer only, as 2013 pickled it, has conv_W and conv_b.
     recipe : Recipe
         With the number of outputs in `n_out`.
     label_names : list of str
@@ -65,8 +66,11 @@ class Model:
 
     def __post_init__(self):
         for which in ("last", "best"):
-            for name, shape in expected_shapes(self.recipe).items():
-                found = getattr(self, which).get(name)
+            arrays = getattr(self, which)
+            shapes = expected_shapes(self.recipe)
+            for name in NAMES[:2] if set(arrays) <= set(NAMES[:2]) else NAMES:
+                shape = shapes[name]
+                found = arrays.get(name)
                 if found is None or found.shape != shape or found.dtype.kind != "f":
                     found = "nothing" if found is None else f"{found.dtype} {found.shape}"
                     raise ModelError(f"{which} {name}: found {found}, its recipe needs {shape}")
@@ -154,19 +158,26 @@ class Model:
             )
         try:
             return cls(
-                last={name: arrays[name] for name in NAMES},
-                best={name: arrays[f"best_{name}"] for name in NAMES},
+                last={name: arrays[name] for name in NAMES if name in arrays},
+                best={name: arrays[f"best_{name}"] for name in NAMES if f"best_{name}" in arrays},
                 recipe=from_dict(recipe, path),
                 label_names=label_names,
                 about=about,
             )
-        except KeyError as error:
-            raise ModelError(f"{path}: the array {error} is missing") from error
         except ValueError as error:
             raise ModelError(f"{path}: {error}") from error
 
+    @property
+    def is_whole(self):
+        """Whether the model has all three layers, not the first only."""
+        return len(self.last) == len(NAMES)
+
+    def _need_whole(self):
+        if not self.is_whole:
+            raise ModelError("the model holds the first layer only; it has layer='pool' to give")
+
     def _compute(self, x, parameters):
-        """Return pooled maps, hidden units, logits and probabilities of the patches."""
+        """Return pooled maps, and of a whole model hidden units, logits and probabilities."""
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != np.prod(IMAGE_SHAPE):
             raise ValueError(f"x has shape {x.shape}; (n, {np.prod(IMAGE_SHAPE)}) is needed")
@@ -196,6 +207,7 @@ class Model:
         """
         from scipy.special import log_softmax
 
+        self._need_whole()
         return log_softmax(self._compute(x, parameters)[2], axis=1)
 
     def transform(self, x, layer="hidden", parameters="best"):
@@ -215,10 +227,13 @@ class Model:
         layers = {"pool": 0, "hidden": 1, "proba": 3}
         if layer not in layers:
             raise ValueError(f"layer = {layer!r}; there are {', '.join(layers)}")
+        if layer != "pool":
+            self._need_whole()
         return self._compute(x, parameters)[layers[layer]]
 
     def predict(self, x, parameters="best"):
         """Return the likeliest output for every patch: an int array [shape=(n,)]."""
+        self._need_whole()
         return self._compute(x, parameters)[3].argmax(axis=1)
 
     def predict_tracks(self, x, track, parameters="best"):
@@ -271,9 +286,12 @@ def compile_forward(model, values):
     from .network import Network
     from .ops.fusion import compile_function
 
+    if not model.is_whole:
+        shapes = expected_shapes(model.recipe)
+        values = {**{name: np.zeros(shapes[name]) for name in NAMES}, **values}
     network = Network(model.recipe, None, model.floatX, values)
-    layer3 = network.layer3
-    outputs = [
-        network.layer0.output.flatten(2), network.layer2.output, layer3.lin_output, layer3.p_y_given_x
-    ]
-    return compile_function([network.x], outputs)
+    layers = [network.layer0.output.flatten(2)]
+    if model.is_whole:
+        layer3 = network.layer3
+        layers += [network.layer2.output, layer3.lin_output, layer3.p_y_given_x]
+    return compile_function([network.x], layers)

@@ -11,9 +11,8 @@ import pytensor
 import pytensor.tensor as pt
 
 from .layers import ConvPoolLayer, HiddenLayer, LogisticRegression, share
+from .model import NAMES
 from .recipe import IMAGE_SHAPE
-
-NAMES = ("conv_W", "conv_b", "hidden_W", "hidden_b", "softmax_W", "softmax_b")
 
 
 class Network:
@@ -27,7 +26,7 @@ class Network:
         Rows of `x`; None: any number.
     floatX : {'float32', 'float64'}
     values : dict of str to np.ndarray, optional
-        Parameters by the names in `NAMES`, instead of the initial values drawn from
+        Parameters by the names in `model.NAMES`, instead of the initial values drawn from
         ``RandomState(recipe.seed)``.
 
     Attributes

@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -37,24 +38,29 @@ class Result:
     log : list of str
         The lines that the 2013 program prints.
     model : Model
+    patience : int
+        Iterations to look at in any case, as it stood at the end.
     interrupted : bool
         Whether Ctrl-C ended the run.
     seconds : float
         Of training, compilation not counted.
     """
 
-    costs: np.ndarray = None
+    costs: np.ndarray = field(default_factory=list)
     validation: list = field(default_factory=list)
     test_error: float = 0.0
     best_validation_error: float = np.inf
     best_iteration: int = 1
     log: list = field(default_factory=list)
     model: Model = None
+    patience: int = 0
     interrupted: bool = False
     seconds: float = 0.0
 
 
-def train(datasets, recipe="page", floatX="float32", n_epochs=None, echo=None, **overrides):
+def train(
+    datasets, recipe="page", floatX="float32", n_epochs=None, echo=None, checkpoint=None, **overrides
+):
     """Train the network of a recipe.
 
     Parameters
@@ -68,7 +74,10 @@ def train(datasets, recipe="page", floatX="float32", n_epochs=None, echo=None, *
     n_epochs : int, optional
         Largest number of epochs, instead of the recipe's.
     echo : callable, optional
-        Called with every line of the log as it comes.
+        Called with every line of the log as it comes; a resumed run repeats its earlier ones.
+    checkpoint : str or path, optional
+        Folder that the state of the run is kept in, written after every validation. A run that
+        finds there the state of the same run goes on from it, to the same bits.
     **overrides
         Values for other fields of the recipe, as ``learning_rate=0.05``.
 
@@ -124,7 +133,16 @@ def train(datasets, recipe="page", floatX="float32", n_epochs=None, echo=None, *
     functions = Functions(recipe, floatX, splits)
 
     say("... training")
-    run_epochs(recipe, functions, result, say)
+    save = None
+    if checkpoint is not None:
+        from .checkpoint import Checkpoints
+
+        checkpoints = Checkpoints(checkpoint, recipe, floatX, splits)
+        if checkpoints.restore(result, functions) and echo is not None:
+            for line in result.log[3:]:
+                echo(line)
+        save = partial(checkpoints.save, functions)
+    run_epochs(recipe, functions, result, say, save)
     last = functions.network.values()
     result.model = Model(
         last=last,
@@ -136,46 +154,51 @@ def train(datasets, recipe="page", floatX="float32", n_epochs=None, echo=None, *
     return result
 
 
-def run_epochs(recipe, functions, result, say):
-    """Run the 2013 loop, filling in the result."""
+def run_epochs(recipe, functions, result, say, save=None):
+    """Run the 2013 loop from where the result stands, filling it in.
+
+    save(result) is called after every validation.
+    """
     n_train_batches = functions.n_batches[0]
-    patience = recipe.patience
-    validation_frequency = recipe.validation_frequency or max(1, min(n_train_batches, patience // 2))
-    costs = []
-    start = time.perf_counter()
+    validation_frequency = recipe.validation_frequency or max(
+        1, min(n_train_batches, recipe.patience // 2)
+    )
+    result.patience = max(result.patience, recipe.patience)
+    costs, first = result.costs, len(result.costs)
+    start = time.perf_counter() - result.seconds
     try:
-        for epoch in range(1, recipe.n_epochs + 1):
-            functions.start_epoch(epoch)
-            for minibatch_index in range(n_train_batches):
-                iteration = (epoch - 1) * n_train_batches + minibatch_index
-                if iteration % 100 == 0:
-                    say(f"training @ iter =  {iteration}")
-                costs.append(functions.train_model(minibatch_index))
-                if not np.isfinite(costs[-1]) and (iteration == 0 or np.isfinite(costs[-2])):
-                    warnings.warn(
-                        f"the cost is {costs[-1]} at iteration {iteration}: training diverges; "
-                        "try a lower learning_rate",
-                        RuntimeWarning,
-                        stacklevel=3,
-                    )
-                if (iteration + 1) % validation_frequency == 0:
-                    where = f"epoch {epoch}, minibatch {minibatch_index + 1}/{n_train_batches}"
-                    loss = functions.validate()
-                    result.validation.append((iteration + 1, loss))
-                    say(f"{where}, validation error {loss * 100.0:f} %")
-                    if loss < result.best_validation_error:
-                        if loss < result.best_validation_error * IMPROVEMENT_THRESHOLD:
-                            patience = max(patience, iteration * PATIENCE_INCREASE)
-                        result.best_validation_error = loss
-                        result.best_iteration = iteration + 1
-                        functions.best = functions.network.values()
-                        result.test_error = functions.test()
-                        say(f"     {where}, test error of best model {result.test_error * 100.0:f} %")
-                if patience <= iteration:
-                    break
-            else:
-                continue
-            break
+        for iteration in range(first, recipe.n_epochs * n_train_batches):
+            if iteration and result.patience <= iteration - 1:
+                break
+            epoch, minibatch_index = iteration // n_train_batches + 1, iteration % n_train_batches
+            if minibatch_index == 0 or iteration == first:
+                functions.start_epoch(epoch)
+            if iteration % 100 == 0:
+                say(f"training @ iter =  {iteration}")
+            costs.append(functions.train_model(minibatch_index))
+            if not np.isfinite(costs[-1]) and (iteration == 0 or np.isfinite(costs[-2])):
+                warnings.warn(
+                    f"the cost is {costs[-1]} at iteration {iteration}: training diverges; "
+                    "try a lower learning_rate",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+            if (iteration + 1) % validation_frequency == 0:
+                where = f"epoch {epoch}, minibatch {minibatch_index + 1}/{n_train_batches}"
+                loss = functions.validate()
+                result.validation.append((iteration + 1, loss))
+                say(f"{where}, validation error {loss * 100.0:f} %")
+                if loss < result.best_validation_error:
+                    if loss < result.best_validation_error * IMPROVEMENT_THRESHOLD:
+                        result.patience = max(result.patience, iteration * PATIENCE_INCREASE)
+                    result.best_validation_error = loss
+                    result.best_iteration = iteration + 1
+                    functions.best = functions.network.values()
+                    result.test_error = functions.test()
+                    say(f"     {where}, test error of best model {result.test_error * 100.0:f} %")
+                result.seconds = time.perf_counter() - start
+                if save is not None:
+                    save(result)
     except KeyboardInterrupt:
         result.interrupted = True
         say("manually stopped")

@@ -100,7 +100,7 @@ def with_about(path, **changes):
     (lambda p: rewrite(p, about=np.array("[1]")), "damaged"),
     (lambda p: with_about(p, format=2), "format 2"),
     (lambda p: rewrite(p, hidden_b=None), "hidden_b"),
-    (lambda p: rewrite(p, best_hidden_b=None), "best_hidden_b"),
+    (lambda p: rewrite(p, best_hidden_b=None), "best hidden_b"),
     (lambda p: rewrite(p, hidden_W=np.zeros((3, 3))), "(3, 3)"),
     (lambda p: rewrite(p, conv_b=np.zeros(3, int)), "int64"),
     (lambda p: with_about(p, recipe={"name": "x"}), "missing keys"),
@@ -112,6 +112,17 @@ def test_damaged_files_are_refused(tmp_path, damage, words):
     with pytest.raises(ModelError) as error:
         Model.load(path)
     assert words in str(error.value)
+
+
+def test_a_model_of_the_first_layer_only(tmp_path):
+    whole = make_model()
+    first = [{name: a for name, a in d.items() if "conv" in name} for d in (whole.last, whole.best)]
+    model = Model.load(Model(*first, whole.recipe, []).save(tmp_path / "model.npz"))
+    x = np.random.RandomState(1).uniform(size=(5, 2560))
+    np.testing.assert_array_equal(model.transform(x, "pool"), whole.transform(x, "pool"))
+    for call in (model.predict, model.predict_log_proba, model.transform):
+        with pytest.raises(ModelError, match="first layer only"):
+            call(x)
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
