@@ -8,8 +8,6 @@ import argparse
 import json
 import os
 import sys
-import time
-from pathlib import Path
 
 SEED = 23455
 
@@ -70,6 +68,8 @@ def make_parser():
                              help="first, second, third, last, page or a .toml file (default: page)")
         command.add_argument("--floatX", default="float32", choices=["float32", "float64"])
         command.add_argument("--epochs", type=int, metavar="N", help="largest number of epochs")
+        command.add_argument("--checkpoint", metavar="DIR",
+                             help="keep the state of training here, and go on from it")
         command.add_argument("--set", dest="overrides", action="append", default=[],
                              metavar="FIELD=VALUE", help="another value for a field of the recipe")
     for command in (reproduce, dataset, train):
@@ -83,6 +83,7 @@ def make_parser():
 
 def run_reproduce(arguments):
     from .dataset import make_dataset
+    from .experiment import make_folder, report_failed, report_set, stage, train_and_report
     from .patches import extract_folder
 
     check_recipe(arguments)
@@ -98,14 +99,18 @@ def run_reproduce(arguments):
         report = extract_folder(audio_dir, out / "patches", jobs=arguments.jobs)
         report_failed(report)
     with stage(seconds, "dataset"):
-        datasets = make_dataset(out / "patches", out / "set", labels=labels, seed=arguments.seed)
+        datasets = make_dataset(
+            out / "patches", out / "set", labels=labels, seed=arguments.seed,
+            only={*report.done, *report.reused},  # not what an earlier run left there
+        )
         report_set(datasets)
-    train_and_report(arguments, datasets, out, seconds)
+    train_and_report(datasets, out, seconds, arguments.recipe, arguments.floatX, arguments.checkpoint)
     print(f"wrote {out}: patches/ set/ model.npz log.txt results.json")
     return int(arguments.strict and bool(report.failed))
 
 
 def run_extract(arguments):
+    from .experiment import report_failed
     from .patches import extract_folder
 
     report = extract_folder(arguments.audio_dir, arguments.out, jobs=arguments.jobs)
@@ -119,6 +124,7 @@ def run_extract(arguments):
 
 def run_dataset(arguments):
     from .dataset import make_dataset
+    from .experiment import report_set
 
     datasets = make_dataset(
         arguments.patch_dir, arguments.out, labels=arguments.labels, seed=arguments.seed
@@ -131,11 +137,12 @@ def run_dataset(arguments):
 
 def run_train(arguments):
     from .dataset import open_dataset
+    from .experiment import make_folder, train_and_report
 
     check_recipe(arguments)
     datasets = open_dataset(arguments.set)
     out = make_folder(arguments.out)
-    train_and_report(arguments, datasets, out, {})
+    train_and_report(datasets, out, {}, arguments.recipe, arguments.floatX, arguments.checkpoint)
     print(f"wrote {out}: model.npz log.txt results.json")
     return 0
 
@@ -156,116 +163,3 @@ def check_recipe(arguments):
     if arguments.epochs is not None:
         overrides["n_epochs"] = arguments.epochs
     arguments.recipe = load_recipe(arguments.recipe, **overrides)
-
-
-def make_folder(path):
-    """Make the folder for results, and see that it can be written to."""
-    path = Path(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"{path} cannot be written to ({error}); give another --out") from error
-    return path
-
-
-class stage:
-    """Time a stage and name it on stderr."""
-
-    def __init__(self, seconds, name):
-        self.seconds, self.name = seconds, name
-
-    def __enter__(self):
-        print(f"{self.name} ...", file=sys.stderr, flush=True)
-        self.start = time.perf_counter()
-
-    def __exit__(self, *error):
-        self.seconds[self.name] = round(time.perf_counter() - self.start, 3)
-
-
-def report_failed(report):
-    for path, reason in report.failed:
-        print(f"left out {path}: {reason}", file=sys.stderr)
-    if report.failed:
-        total = len(report.done) + len(report.reused) + len(report.failed)
-        print(f"{len(report.failed)} of {total} files left out", file=sys.stderr)
-
-
-def report_set(datasets):
-    for name, reason in datasets.info.get("left_out", []):
-        print(f"left out {name}: {reason}", file=sys.stderr)
-    for split, artists in datasets.info.get("absent", {}).items():
-        if artists:
-            print(f"{split} has no track of {', '.join(artists)}", file=sys.stderr)
-
-
-def train_and_report(arguments, datasets, out, seconds):
-    """Train, save model, log and results, print the table."""
-    from .train import train
-
-    start = time.perf_counter()
-    with stage(seconds, "train"):
-        result = train(
-            datasets, arguments.recipe, floatX=arguments.floatX, echo=lambda line: print(line, flush=True)
-        )
-    seconds["compile"] = round(seconds["train"] - result.seconds, 3)
-    seconds["train"] = round(result.seconds, 3)
-    print(f"ran for {(time.perf_counter() - start) / 60:.2f}m", file=sys.stderr)
-    model = result.model
-    model.save(out / "model.npz")
-    write_text(out / "log.txt", "".join(f"{line}\n" for line in result.log))
-    with stage(seconds, "evaluate"):
-        errors = {
-            name: {which: model.evaluate(split, which) for which in ("best", "last")}
-            for name, split in (("valid", datasets.valid), ("test", datasets.test))
-        }
-    chance = measure_chance(datasets.train.y, datasets.test.y)
-    results = {
-        "recipe": model.recipe.to_dict(),
-        "floatX": arguments.floatX,
-        "errors": errors,
-        "chance": chance,
-        "iterations": len(result.costs),
-        "interrupted": result.interrupted,
-        "best_iteration": result.best_iteration,
-        "validation": result.validation,
-        "costs": [float(cost) for cost in result.costs],
-        "seconds": seconds,
-        "versions": model.about["versions"],
-    }
-    write_text(out / "results.json", json.dumps(results))
-    print(format_table(errors, chance, seconds))
-
-
-def measure_chance(train_y, test_y):
-    """Return the test error of always saying the most frequent label of train."""
-    import numpy as np
-
-    return float(np.mean(test_y != np.bincount(train_y).argmax()))
-
-
-def format_table(errors, chance, seconds):
-    """Return the table that ends a run."""
-
-    def percent(share):
-        return "-" if share is None else f"{100 * share:.1f} %"
-
-    rows = [("error", "patches", "tracks")]
-    for split in ("valid", "test"):
-        for which in ("best", "last"):
-            found = errors[split][which]
-            rows.append((f"{split}, {which} parameters", percent(found["patch_error"]),
-                         percent(found["track_error"])))
-    rows.append(("chance (the commonest artist)", percent(chance), ""))
-    lines = [f"{name:<30}{patches:>10}{tracks:>10}" for name, patches, tracks in rows]
-    stages = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
-    return "\n".join(["", *(line.rstrip() for line in lines), f"seconds: {stages}"])
-
-
-def write_text(path, text):
-    """Write a file under a temporary name first."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)

@@ -58,7 +58,7 @@ class Track(NamedTuple):
     group: str  # tracks of one group are never split; the name itself if there is none
 
 
-def label_tracks(patch_dir, labels="folder"):
+def label_tracks(patch_dir, labels="folder", only=None):
     """Give every patch file its artist.
 
     Parameters
@@ -70,6 +70,8 @@ def label_tracks(patch_dir, labels="folder"):
         name, as in 2013. CSV, UTF-8: columns path (of the audio file in its folder), artist and,
         optionally, group, such as the album; tracks of one group stay together even if their
         artists differ.
+    only : container of str, optional
+        Names of the tracks to take, as an `Extraction` lists them; others are passed over.
 
     Returns
     -------
@@ -79,6 +81,7 @@ def label_tracks(patch_dir, labels="folder"):
         Patch files without an artist, and CSV rows without a patch file.
     """
     names = [name.removesuffix(SUFFIX) for name in find_files(patch_dir, (SUFFIX,))]
+    names = [name for name in names if only is None or name in only]
     if not names:
         raise ValueError(f"{patch_dir}: holds no patch file (*{SUFFIX}); extract the audio first")
     if labels == "folder":
@@ -163,7 +166,7 @@ def split_tracks(tracks, seed):
     return splits
 
 
-def make_dataset(patch_dir, out_dir, labels="folder", seed=23455):
+def make_dataset(patch_dir, out_dir, labels="folder", seed=23455, only=None):
     """Make a set of patch files.
 
     Parameters
@@ -173,6 +176,7 @@ def make_dataset(patch_dir, out_dir, labels="folder", seed=23455):
     out_dir : str or os.PathLike
         Folder of the set; a set that is there already is replaced once the new one is complete.
     labels : {"folder", "filename"} or path of a CSV file
+    only : container of str, optional
         See `label_tracks`.
     seed : int
         Of the split and the order of the tracks.
@@ -191,7 +195,7 @@ def make_dataset(patch_dir, out_dir, labels="folder", seed=23455):
         2 artists or 3 groups, or train gets 1 artist only; or if `out_dir` cannot be written.
     """
     patch_dir, out_dir = Path(patch_dir), Path(out_dir)
-    tracks, left_out = label_tracks(patch_dir, labels)
+    tracks, left_out = label_tracks(patch_dir, labels, only)
     n_patches, settings = {}, None
     for track in tracks:
         path = patch_dir / f"{track.name}{SUFFIX}"

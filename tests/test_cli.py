@@ -49,6 +49,20 @@ def test_two_runs_write_the_same_arrays(audio, tmp_path):
     assert arrays[0] == arrays[1]
 
 
+def test_what_an_earlier_run_left_is_not_mixed_in(audio, tmp_path):
+    out = tmp_path / "run"
+    main(["reproduce", str(audio), "--out", str(out), *QUICK])
+    before = (out / "set" / "train_x.npy").read_bytes()
+    fewer = tmp_path / "fewer"
+    for artist in ("synthetic-01", "synthetic-02"):
+        (fewer / artist).mkdir(parents=True)
+        for path in (audio / artist).iterdir():
+            (fewer / artist / path.name).write_bytes(path.read_bytes())
+    main(["reproduce", str(fewer), "--out", str(out), *QUICK])
+    assert Model.load(out / "model.npz").label_names == ["synthetic-01", "synthetic-02"]
+    assert (out / "set" / "train_x.npy").read_bytes() != before
+
+
 def test_the_steps_are_the_whole(audio, tmp_path):
     seed = ["--seed", "5"]
     main(["reproduce", str(audio), "--out", str(tmp_path / "whole"), *QUICK, *seed])
