@@ -53,31 +53,58 @@ def make_parser():
     dataset.add_argument("patch_dir", metavar="PATCH_DIR", help="folder that extract wrote")
     train = add("train", run_train, "a set -> a model")
     train.add_argument("set", metavar="SET", help="folder that dataset wrote, or a pickle of 2013")
+    predict = add("predict", run_predict, "sound files -> the artists a model takes them for")
+    predict.add_argument("--top", type=int, default=3, metavar="N", help="artists to name (default: 3)")
+    form = predict.add_mutually_exclusive_group()
+    for name in ("json", "csv"):
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name, default="text",
+                          help=f"print {name.upper()}")
+    features = add("features", run_features, "sound files -> what a layer makes of them, as .npz")
+    features.add_argument("--layer", default="hidden", choices=["pool", "hidden", "proba"])
+    features.add_argument("--aggregate", default="mean", choices=["none", "mean", "meanstd"],
+                          help="over the patches of a track (default: mean)")
+    plot = add("plot", run_plot, "a run or a model -> pictures (needs deep_artists[plots])")
+    plot.add_argument("run_or_model", metavar="RUN_OR_MODEL")
+    convert = add("convert", run_convert, "a model pickled in 2013 -> a model")
+    convert.add_argument("old", metavar="OLD.pkl")
+    convert.add_argument("new", metavar="NEW.npz")
+    recipes = add("recipes", run_recipes, "list the recipes, or show one")
+    recipes.add_argument("name", nargs="?", metavar="NAME")
+    info = add("info", run_info, "what a bug report needs: versions, processor, compiler")
+    verify = add("verify", run_verify, "compare this machine with the recordings of 2013")
+    verify.add_argument("--quick", action="store_true", help="leave out the program's whole runs")
+    for command in (info, verify):
+        command.add_argument("--json", action="store_true", help="print JSON")
+    for command in (predict, features):
+        command.add_argument("model", metavar="MODEL", help="a model, .npz")
+        command.add_argument("audio", nargs="+", metavar="AUDIO", help="sound files or folders")
 
-    for command in (reproduce, extract):
-        command.add_argument("--jobs", type=int, default=-1, metavar="N",
-                             help="processes that extract (default: -1, one per core)")
+    for command, jobs in ((reproduce, -1), (extract, -1), (predict, 1), (features, 1)):
+        command.add_argument("--jobs", type=int, default=jobs, metavar="N",
+                             help=f"processes that read audio; -1: one per core (default: {jobs})")
         command.add_argument("--strict", action="store_true",
                              help="exit with status 1 if a file was left out")
     for command in (reproduce, dataset):
         command.add_argument("--labels", default="folder", metavar="RULE",
                              help="folder (AUDIO_DIR/<artist>/<track>), filename (first 18 "
                              "characters, as in 2013) or a CSV file: path, artist[, group]")
+    for command, recipe in ((reproduce, "page"), (train, "page"), (convert, "last")):
+        command.add_argument("--recipe", default=recipe, metavar="NAME",
+                             help=f"first, second, third, last, page or a .toml file (default: {recipe})")
+        command.add_argument("--set", dest="overrides", action="append", default=[],
+                             metavar="FIELD=VALUE", help="another value for a field of the recipe")
     for command in (reproduce, train):
-        command.add_argument("--recipe", default="page", metavar="NAME",
-                             help="first, second, third, last, page or a .toml file (default: page)")
         command.add_argument("--floatX", default="float32", choices=["float32", "float64"])
         command.add_argument("--epochs", type=int, metavar="N", help="largest number of epochs")
         command.add_argument("--checkpoint", metavar="DIR",
                              help="keep the state of training here, and go on from it")
-        command.add_argument("--set", dest="overrides", action="append", default=[],
-                             metavar="FIELD=VALUE", help="another value for a field of the recipe")
     for command in (reproduce, dataset, train):
         command.add_argument("--seed", type=int, default=SEED, metavar="N",
                              help=f"of split, initial values and shuffling (default: {SEED})")
-    for command, out in ((reproduce, "run"), (extract, "patches"), (dataset, "set"), (train, "model")):
-        command.add_argument("--out", default=f"deep_artists_{out}", metavar="DIR",
-                             help=f"folder for the results (default: deep_artists_{out})")
+    for command, out in ((reproduce, "run"), (extract, "patches"), (dataset, "set"),
+                         (train, "model"), (plot, "plots"), (features, "features.npz")):
+        command.add_argument("--out", default=f"deep_artists_{out}", metavar="PATH",
+                             help=f"where the results go (default: deep_artists_{out})")
     return parser
 
 
@@ -147,19 +174,101 @@ def run_train(arguments):
     return 0
 
 
+def run_predict(arguments):
+    from .model import Model
+    from .predict import format_predictions, predict_tracks
+
+    predictions = predict_tracks(
+        Model.load(arguments.model), arguments.audio, top=arguments.top, jobs=arguments.jobs
+    )
+    print(format_predictions(predictions, arguments.form), end="")
+    return report_left_out(arguments, [(p.path, p.failed) for p in predictions if p.failed])
+
+
+def run_features(arguments):
+    from .features import extract_features, save_features
+    from .model import Model
+
+    features = extract_features(
+        Model.load(arguments.model), arguments.audio, arguments.layer, arguments.aggregate,
+        jobs=arguments.jobs,
+    )
+    save_features(features, arguments.out, layer=arguments.layer, aggregate=arguments.aggregate)
+    rows, width = features.features.shape
+    print(f"wrote {arguments.out}: {len(features.track_names)} tracks, {rows} rows of {width}")
+    return report_left_out(arguments, features.failed)
+
+
+def report_left_out(arguments, failed):
+    for path, reason in failed:
+        print(f"left out {path}: {reason}", file=sys.stderr)
+    return int(arguments.strict and bool(failed))
+
+
+def run_plot(arguments):
+    from .plots import save_all
+
+    for path in save_all(arguments.run_or_model, arguments.out):
+        print(f"wrote {path}")
+    return 0
+
+
+def run_convert(arguments):
+    from .convert import to_model
+
+    model = to_model(arguments.old, arguments.recipe, **parse_overrides(arguments.overrides))
+    model.save(arguments.new)
+    print(f"wrote {arguments.new}: {', '.join(model.last)}")
+    return 0
+
+
+def run_recipes(arguments):
+    from .recipe import list_recipes, load_recipe
+
+    if arguments.name is None:
+        for name in list_recipes():
+            print(f"{name:<8}{load_recipe(name).description}")
+    else:
+        for name, value in load_recipe(arguments.name).to_dict().items():
+            print(f"{name} = {json.dumps(value)}")
+    return 0
+
+
+def run_info(arguments):
+    from .machine import describe_machine, format_machine
+
+    machine = describe_machine()
+    print(json.dumps(machine, indent=1) if arguments.json else format_machine(machine))
+    return 0
+
+
+def run_verify(arguments):
+    from .verify import format_report, verify
+
+    report = verify(quick=arguments.quick)
+    print(format_report(report, "json" if arguments.json else "text"))
+    return int(not all(check.passed for check in report.checks))
+
+
 def check_recipe(arguments):
     """Load the recipe before anything takes time; put it in the place of its name."""
     from .recipe import load_recipe
 
-    overrides = {"seed": arguments.seed}
-    for override in arguments.overrides:
-        name, equals, value = override.partition("=")
-        if not equals:
-            raise ValueError(f"--set {override}: FIELD=VALUE is needed, as learning_rate=0.01")
-        try:
-            overrides[name] = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"--set {override}: {value!r} is no number, true, false or [a, b]") from error
+    overrides = {"seed": arguments.seed, **parse_overrides(arguments.overrides)}
     if arguments.epochs is not None:
         overrides["n_epochs"] = arguments.epochs
     arguments.recipe = load_recipe(arguments.recipe, **overrides)
+
+
+def parse_overrides(texts):
+    """Return the fields that --set gives, by name."""
+    overrides = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set {text}: FIELD=VALUE is needed, as learning_rate=0.01")
+        try:
+            overrides[name] = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"--set {text}: {value!r} is no number, true, false or [a, b]") from error
+    return overrides

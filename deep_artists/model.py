@@ -89,6 +89,10 @@ class Model:
             return self.last[name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
+    def __getstate__(self):
+        # Compiled functions cannot be pickled; a copy compiles its own.
+        return {**self.__dict__, "_functions": {}}
+
     def save(self, path):
         """Write the model to an .npz file, under a temporary name first.
 

@@ -139,13 +139,30 @@ def extract_patches(audio, sr=None):
     if isinstance(audio, (str, os.PathLike)):
         if sr is not None:
             raise TypeError(f"sr = {sr!r} is given for a file, which has its own: leave it out")
-        return _extract_file(audio)[0]
+        return extract_file(audio)[0]
     sr = SR_HZ if sr is None else sr
     return _cut(_clip(_average(np.asarray(audio)), sr, "audio array"), "audio array")
 
 
-def _extract_file(path):
-    """Return (patches, facts about the audio)."""
+def extract_file(path):
+    """Cut the last 30 s of an audio file into mel patches, and say what it was.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+
+    Returns
+    -------
+    patches : np.ndarray [shape=(n_patches, 2560), dtype=float32]
+    facts : dict
+        ``source_sr_hz`` int, ``source_channels`` int, ``resampled`` bool, and ``used_s``, the
+        seconds that were there to cut, at most 30.
+
+    Raises
+    ------
+    AudioError
+        As `extract_patches` does.
+    """
     y, sr, channels = _read(path)
     y = _clip(y, sr, path)
     facts = dict(source_sr_hz=sr, source_channels=channels, resampled=sr != SR_HZ)
@@ -172,7 +189,8 @@ def _read(path):
     if not os.path.isfile(path):
         raise AudioError(f"{path}: no such file; the path of an audio file is needed")
     try:
-        with soundfile.SoundFile(path) as file:
+        # Absolute: to libsndfile '-' is the standard input. Bytes: names need not be UTF-8.
+        with soundfile.SoundFile(os.fsencode(os.path.abspath(path))) as file:
             sr, channels = file.samplerate, file.channels
             step, n_needed = _resampling_grid(sr, path)
             y, n_read = np.zeros(0), 0
@@ -311,7 +329,7 @@ def _extract_track(audio_dir, out_dir, source):
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         if _is_extracted(patches_path, json_path, sha256):
             return ("reused",)
-        patches, facts = _extract_file(path)
+        patches, facts = extract_file(path)
         made_from = dict(source=source, source_sha256=sha256, **facts, n_patches=len(patches))
         made_from |= dict(settings=SETTINGS, versions=_versions())
         patches_path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ An iteration is one minibatch and one update. Iterations are counted from 0 insi
 result's `validation` and `best_iteration` count updates made, as the printed lines do.
 """
 
-import sys
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from .machine import get_versions
 from .model import Model
 from .recipe import IMAGE_SHAPE, load_recipe
 
@@ -315,16 +315,3 @@ def count_outputs(recipe, splits, label_names):
     if n_labels < 2:
         raise ValueError("there is one label only; artists can be told apart if there are two")
     return recipe.n_out or n_labels
-
-
-def get_versions():
-    """Return the versions of what computes."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {"python": sys.version.split()[0]}
-    for package in ("deep_artists", "pytensor", "numpy", "librosa"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    return versions

@@ -8,6 +8,9 @@ these put faster or more stable Ops of the same values in the place of parts of 
 - dot of matrices: in a fixed order, see `dot`.
 """
 
+import sysconfig
+from pathlib import Path
+
 import pytensor
 from pytensor.compile.mode import Mode
 from pytensor.graph.rewriting.basic import node_rewriter, walking_rewriter
@@ -121,10 +124,13 @@ def cpu_mode(fused=True):
     Raises
     ------
     RuntimeError
-        If PyTensor has no C++ compiler: it would run the Ops' Python code, without a word.
+        If PyTensor has no C++ compiler, and would run the Ops' Python code without a word, or if
+        Python's headers are missing.
     """
     if not pytensor.config.cxx:
         raise RuntimeError("no C++ compiler was found: install g++ (Debian: apt install g++)")
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        raise RuntimeError("Python.h was not found: install it (Debian: apt install python3-dev)")
     # Every rewrite in a walk of its own, right after the first merge.
     passes = [(walking_rewriter("in_to_out", rewrite), 0.1 + 0.01 * i)
               for i, rewrite in enumerate(REWRITES)]

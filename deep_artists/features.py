@@ -1,0 +1,98 @@
+"""Sound files and a model -> features for another task.
+
+What the network learned by telling artists apart may serve where it never saw a label: a layer's
+output for every patch of a track, or statistics of it over the track.
+"""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .patches import AudioError
+from .predict import compute_tracks
+
+AGGREGATES = ("none", "mean", "meanstd")
+
+
+class Features(NamedTuple):
+    """What a layer makes of tracks."""
+
+    features: np.ndarray  # (rows, k), of the model's dtype
+    track: np.ndarray  # (rows,) int64, index into track_names
+    track_names: list  # of str, the paths
+    failed: list  # of (path, reason)
+
+
+def extract_features(model, paths, layer="hidden", aggregate="mean", parameters="best", jobs=1):
+    """Compute what a layer makes of audio files: features for other tasks.
+
+    Parameters
+    ----------
+    model : Model
+    paths : list of str or path
+        Files and folders, see `predict.find_audio`.
+    layer : {'pool', 'hidden', 'proba'}
+        See `Model.transform`.
+    aggregate : {'none', 'mean', 'meanstd'}
+        A row for every patch, in time order; or for every track the mean over its patches, or the
+        mean followed by the standard deviation.
+    parameters : {'best', 'last'}
+    jobs : int
+        See `predict.predict_tracks`.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    AudioError
+        If a path does not exist, a folder holds no audio, or no file could be used.
+    ValueError
+        If the layer or the aggregate is unknown, or the model has no such layer.
+    """
+    if aggregate not in AGGREGATES:
+        raise ValueError(f"aggregate = {aggregate!r}; there are {', '.join(AGGREGATES)}")
+    rows, names, failed = [], [], []
+
+    def transform(x):
+        return model.transform(x, layer, parameters)
+
+    for path, facts, x in compute_tracks(transform, paths, jobs):
+        if x is None:
+            failed.append((path, facts))
+            continue
+        if aggregate != "none":
+            statistics = [x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)]
+            x = np.concatenate(statistics[: 1 + (aggregate == "meanstd")])[None].astype(x.dtype)
+        rows.append(x)
+        names.append(path)
+    if not rows:
+        raise AudioError(f"no file could be used; {failed[0][0]}: {failed[0][1]}")
+    track = np.repeat(np.arange(len(rows)), [len(x) for x in rows])
+    return Features(np.concatenate(rows), track, names, failed)
+
+
+def save_features(features, path, **about):
+    """Write features to an .npz file, under a temporary name first; nothing in it is pickled.
+
+    Parameters
+    ----------
+    features : Features
+        Saved as ``features``, ``track`` and ``track_names``, row i belonging to
+        ``track_names[track[i]]``.
+    path : str or path
+    **about : str
+        More to save, as ``layer="hidden"``.
+    """
+    x, track, track_names, _ = features
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, features=x, track=track, track_names=np.array(track_names, str), **about)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
