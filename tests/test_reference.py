@@ -12,8 +12,8 @@ TOLERANCE = 1e-13
 RUNS = {  # recipe: epochs, iterations; a whole recorded run where it is short, else its beginning
     "first": (1, None),
     "second": (2, 10),
-    "third": (1, None),
-    "last": (50, 20),
+    "third": (1, 10),
+    "last": (50, 10),
     "page": (14, 10),
 }
 
