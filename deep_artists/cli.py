@@ -186,9 +186,11 @@ def run_predict(arguments):
 
 
 def run_features(arguments):
+    from .experiment import make_folder
     from .features import extract_features, save_features
     from .model import Model
 
+    make_folder(Path(arguments.out).parent)
     features = extract_features(
         Model.load(arguments.model), arguments.audio, arguments.layer, arguments.aggregate,
         jobs=arguments.jobs,
@@ -243,11 +245,9 @@ def run_info(arguments):
 
 
 def run_verify(arguments):
-    from .verify import format_report, verify
+    from .verify import main
 
-    report = verify(quick=arguments.quick)
-    print(format_report(report, "json" if arguments.json else "text"))
-    return int(not all(check.passed for check in report.checks))
+    return main(quick=arguments.quick, as_json=arguments.json)
 
 
 def check_recipe(arguments):

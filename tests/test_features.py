@@ -4,10 +4,19 @@ import csv
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from test_predict import make_model, write_noise
 
+from deep_artists.corpus import write_corpus
+from deep_artists.dataset import make_dataset
 from deep_artists.features import Features, extract_features, save_features
-from deep_artists.patches import AudioError, extract_patches
+from deep_artists.model import Model
+from deep_artists.network import Network
+from deep_artists.patches import AudioError, extract_folder, extract_patches
+from deep_artists.train import train
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +77,35 @@ def test_bad_files_are_left_out_and_bad_questions_refused(model, tmp_path):
         extract_features(model, tmp_path, aggregate="max")
     with pytest.raises(ValueError, match="layer = 'conv'"):
         extract_features(model, tmp_path, layer="conv")
+
+
+def test_features_learned_from_artists_serve_another_label(tmp_path):
+    """Instrument: a label the network never saw, of artists the classifier on it never saw."""
+    corpus = write_corpus(tmp_path / "corpus", n_tracks=5, duration_s=4.0)
+    extract_folder(corpus, tmp_path / "patches")
+    datasets = make_dataset(tmp_path / "patches", tmp_path / "set")
+    trained = train(datasets, "page", n_epochs=40, batch_size=40).model
+    initial = Network(trained.recipe, None, "float32").values()
+    untrained = Model(initial, initial, trained.recipe, trained.label_names)
+    with open(corpus / "tracks.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    instrument = [row["instrument"] for row in rows]
+    artist = [row["artist"] for row in rows]
+
+    def score(x):
+        pipe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+        return np.mean([
+            cross_val_score(pipe, x, instrument, groups=artist,
+                            cv=StratifiedGroupKFold(4, shuffle=True, random_state=seed))
+            for seed in range(10)
+        ])
+
+    frames = [np.load(tmp_path / "patches" / f"{row['path']}.mel.npy").reshape(-1, 64, 40)
+              for row in rows]
+    mel = score([np.hstack([x.mean(axis=(0, 2)), x.std(axis=(0, 2))]) for x in frames])
+    paths = [corpus / row["path"] for row in rows]
+    by = {name: score(extract_features(model, paths).features)
+          for name, model in (("trained", trained), ("untrained", untrained))}
+    # Measured: 0.50 trained, 0.44 untrained, 0.38 mel; a guess is right in 0.20.
+    assert by["trained"] > by["untrained"] + 0.02
+    assert by["trained"] > mel + 0.05

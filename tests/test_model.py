@@ -156,6 +156,19 @@ def test_wrong_arguments_are_named(call, words):
     assert words in str(error.value)
 
 
+def test_the_file_means_the_same_to_the_numpy_model(tmp_path):
+    from reference import numpy_model
+
+    path = make_model().save(tmp_path / "model.npz")
+    with np.load(path) as file:
+        values = dict(file)
+    x = np.random.RandomState(1).uniform(size=(20, 2560))
+    logits = numpy_model.forward(values, x, {"poolsize": (16, 10)})["logits"]
+    e = np.exp(logits)
+    p = Model.load(path).transform(x, "proba", parameters="last")
+    np.testing.assert_allclose(p, e / e.sum(axis=1, keepdims=True), rtol=0, atol=1e-13)
+
+
 def test_no_patches_give_no_predictions():
     assert make_model().predict_log_proba(np.zeros((0, 2560))).shape == (0, 4)
 

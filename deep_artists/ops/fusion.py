@@ -43,11 +43,10 @@ def fuse_gradient(fgraph, node):
     z, p, dp = dz.owner.inputs
     if not made_by(z, Conv2D) or z.owner.inputs[0] is not x:
         return None
-    op, W = dz.owner.op, z.owner.inputs[1]
-    pooled = p.owner.inputs[:1] == [z] if made_by(p, MaxPool) else False
-    if not pooled or p.owner.op.ds != op.ds:
+    ds, W = dz.owner.op.ds, z.owner.inputs[1]
+    if not made_by(p, MaxPool) or p.owner.inputs[0] is not z or p.owner.op.ds != ds:
         return None
-    return [ConvPoolGradFilters(op.ds)(x, ConvPool(op.ds)(x, W)[1], dp, W)]
+    return [ConvPoolGradFilters(ds)(x, ConvPool(ds)(x, W)[1], dp, W)]
 
 
 @node_rewriter([MaxPool])
