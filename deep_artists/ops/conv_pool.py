@@ -17,13 +17,11 @@ class ConvPool(KernelOp):
     """p = max_pool_2d(conv2d(x, W), ds) and the winners, 32 columns to a uint32."""
 
     source, function = "conv_pool.cpp", "conv_pool"
+    numbers, params_type = MaxPool.numbers, MaxPool.params_type
     __props__ = ("ds",)
 
     def __init__(self, ds):
-        self.ds = as_poolsize(ds)
-
-    def numbers(self):
-        return self.ds
+        self.ds = self.pool_h, self.pool_w = as_poolsize(ds)
 
     def make_node(self, x, W):
         p = MaxPool(self.ds)(Conv2D()(x, W))

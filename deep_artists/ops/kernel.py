@@ -13,27 +13,27 @@ C_TYPES = {"float32": "float", "float64": "double"}
 
 @cache
 def hash_sources():
-    """Return a hash of all kernel sources: a changed one is compiled anew."""
+    """Return a hash of all that makes C code: what was compiled of another is not used."""
     digest = hashlib.sha256()
-    for path in sorted(KERNELS.iterdir()):
-        digest.update(path.read_bytes())
+    for path in [*sorted(KERNELS.iterdir()), *sorted(KERNELS.parent.glob("*.py"))]:
+        if path.is_file():
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 class KernelOp(COp):
     """An Op computed by ``source``'s function template ``function<T>(inputs, &outputs, numbers)``.
 
-    A subclass names `source` and `function`, and gives in `numbers` the integers that follow the
-    arrays. T is the dtype of the first input. The function returns non-zero with a Python
-    exception set when the shapes do not fit.
+    A subclass names `source` and `function`, and in `numbers` those of its attributes, integers,
+    that follow the arrays; `params_type` declares them to PyTensor, so that one compiled module
+    serves all their values. T is the dtype of the first input. The function returns non-zero with
+    a Python exception set when the shapes do not fit.
     """
 
     source: str
     function: str
+    numbers = ()
     __props__ = ()
-
-    def numbers(self):
-        return ()
 
     def c_header_dirs(self, **kwargs):
         return [str(KERNELS)]
@@ -54,7 +54,8 @@ class KernelOp(COp):
 
     def c_code(self, node, name, inputs, outputs, sub):
         dtype = C_TYPES[node.inputs[0].type.dtype]
-        arguments = ", ".join([*inputs, *(f"&{z}" for z in outputs), *map(str, self.numbers())])
+        numbers = [f"{sub['params']}->{name}" for name in self.numbers]
+        arguments = ", ".join([*inputs, *(f"&{z}" for z in outputs), *numbers])
         return f"""
             try {{
                 if ({self.function}<{dtype}>({arguments})) {{ {sub["fail"]} }}

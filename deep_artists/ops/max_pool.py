@@ -7,6 +7,8 @@ libraries choose one cell or share it out. Silent and constant patches make such
 
 import numpy as np
 from pytensor.graph.basic import Apply
+from pytensor.link.c.params_type import ParamsType
+from pytensor.scalar import int64
 from pytensor.tensor.type import TensorType
 
 from .conv2d import as_images
@@ -69,13 +71,12 @@ class MaxPool(KernelOp):
     """p = max_pool_2d(z, ds)."""
 
     source, function = "max_pool.cpp", "max_pool"
+    numbers = ("pool_h", "pool_w")
+    params_type = ParamsType(pool_h=int64, pool_w=int64)
     __props__ = ("ds",)
 
     def __init__(self, ds):
-        self.ds = as_poolsize(ds)
-
-    def numbers(self):
-        return self.ds
+        self.ds = self.pool_h, self.pool_w = as_poolsize(ds)
 
     def make_node(self, z):
         (z,) = as_images("max_pool_2d", input=z)
