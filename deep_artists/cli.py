@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import sys
+from pathlib import Path
 
 SEED = 23455
 
@@ -16,12 +17,16 @@ def main(argv=None):
     """Run the command line; return the exit status."""
     arguments = make_parser().parse_args(argv)
     try:
+        if getattr(arguments, "jobs", None) == 0:
+            raise ValueError("--jobs 0: a number of processes is needed, or -1 for one per core")
         return arguments.run(arguments)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return fail("interrupted")
+    except MemoryError:
+        return fail("there is not enough memory; take a smaller network or fewer patches")
     except (ValueError, OSError, RuntimeError) as error:
         return fail(error)
 
@@ -132,7 +137,8 @@ def run_reproduce(arguments):
         )
         report_set(datasets)
     train_and_report(datasets, out, seconds, arguments.recipe, arguments.floatX, arguments.checkpoint)
-    print(f"wrote {out}: patches/ set/ model.npz log.txt results.json")
+    made = "" if arguments.audio_dir else "corpus/ "
+    print(f"wrote {out}: {made}patches/ set/ model.npz log.txt results.json")
     return int(arguments.strict and bool(report.failed))
 
 
@@ -182,7 +188,11 @@ def run_predict(arguments):
         Model.load(arguments.model), arguments.audio, top=arguments.top, jobs=arguments.jobs
     )
     print(format_predictions(predictions, arguments.form), end="")
-    return report_left_out(arguments, [(p.path, p.failed) for p in predictions if p.failed])
+    failed = [(p.path, p.failed) for p in predictions if p.failed]
+    status = report_left_out(arguments, failed)
+    if len(failed) == len(predictions):
+        raise ValueError("none of the files could be used")
+    return status
 
 
 def run_features(arguments):

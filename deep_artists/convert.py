@@ -10,7 +10,7 @@ from .recipe import load_recipe
 from .train import get_versions
 
 
-def to_model(path, recipe="last", **overrides):
+def to_model(path, recipe="last", /, **overrides):
     """Make a model of a pickle of 2013.
 
     Parameters

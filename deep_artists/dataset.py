@@ -213,6 +213,9 @@ def make_dataset(patch_dir, out_dir, labels="folder", seed=23455, only=None):
                 f"{path}: has the settings {made_with}, others have {settings}; extract all alike"
             )
         n_patches[track] = n
+    if not n_patches and left_out:
+        name, reason = left_out[0]
+        raise ValueError(f"{patch_dir}: all {len(left_out)} tracks are left out; {name}: {reason}")
     splits = split_tracks(list(n_patches), seed)
     artists = {name: {track.artist for track in split} for name, split in splits.items()}
     label_names = sorted(set.union(*artists.values()))

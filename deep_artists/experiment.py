@@ -55,6 +55,8 @@ def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None):
 
     seconds : dict, of the stages before; those of training are added.
     """
+    import numpy as np
+
     from .train import train
 
     start = time.perf_counter()
@@ -63,7 +65,7 @@ def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None):
             datasets, recipe, floatX=floatX, checkpoint=checkpoint,
             echo=lambda line: print(line, flush=True),
         )
-    seconds["compile"] = round(seconds["train"] - result.seconds, 3)
+    seconds["compile"] = round(result.compile_seconds, 3)
     seconds["train"] = round(result.seconds, 3)
     print(f"ran for {(time.perf_counter() - start) / 60:.2f}m", file=sys.stderr)
     model = result.model
@@ -84,11 +86,11 @@ def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None):
         "interrupted": result.interrupted,
         "best_iteration": result.best_iteration,
         "validation": result.validation,
-        "costs": [float(cost) for cost in result.costs],
+        "costs": [float(cost) if np.isfinite(cost) else None for cost in result.costs],
         "seconds": seconds,
         "versions": model.about["versions"],
     }
-    write_text(out / "results.json", json.dumps(results))
+    write_text(out / "results.json", json.dumps(results, allow_nan=False))
     print(format_table(errors, chance, seconds))
 
 

@@ -2,13 +2,14 @@
 
 The file is an .npz without pickle, the exchange format: the last parameters under the names of
 `NAMES` (what 2013 saved), the best ones under ``best_`` and the same names, and one JSON
-text, ``about``: format number, recipe, floatX, label names, versions.
+text, ``about``: format number, recipe, label names, versions.
 """
 
 import dataclasses
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from .recipe import IMAGE_SHAPE, Recipe, from_dict
 BATCH = 512  # patches that are computed at once
 
 FORMAT = 1
+
+# What reading a damaged .npz may raise.
+DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError,
+          NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 NAMES = ("conv_W", "conv_b", "hidden_W", "hidden_b", "softmax_W", "softmax_b")
 
@@ -71,9 +76,16 @@ class Model:
             for name in NAMES[:2] if set(arrays) <= set(NAMES[:2]) else NAMES:
                 shape = shapes[name]
                 found = arrays.get(name)
-                if found is None or found.shape != shape or found.dtype.kind != "f":
+                if found is None or found.shape != shape or str(found.dtype) != self.floatX:
                     found = "nothing" if found is None else f"{found.dtype} {found.shape}"
-                    raise ModelError(f"{which} {name}: found {found}, its recipe needs {shape}")
+                    raise ModelError(
+                        f"{which} {name}: found {found}, its recipe needs {self.floatX} {shape}"
+                    )
+        if self.floatX not in ("float32", "float64"):
+            raise ModelError(f"arrays of {self.floatX}; float32 or float64 is needed")
+        names = self.label_names
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ModelError(f"label names {names!r}; a list of texts is needed")
         if len(self.label_names) > self.recipe.n_out:
             raise ModelError(
                 f"{len(self.label_names)} label names for {self.recipe.n_out} outputs"
@@ -82,6 +94,9 @@ class Model:
 
     @property
     def floatX(self):
+        """The dtype of the arrays."""
+        if "conv_W" not in self.last:
+            raise ModelError("last conv_W: found nothing")
         return str(self.last["conv_W"].dtype)
 
     def __getattr__(self, name):
@@ -153,8 +168,7 @@ class Model:
             recipe, label_names = about.pop("recipe"), about.pop("label_names")
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError,
-                zipfile.BadZipFile) as error:
+        except DAMAGE as error:
             raise ModelError(f"{path} is no model of deep_artists, or is damaged: {error}") from error
         if number != FORMAT:
             raise ModelError(
@@ -185,6 +199,8 @@ class Model:
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != np.prod(IMAGE_SHAPE):
             raise ValueError(f"x has shape {x.shape}; (n, {np.prod(IMAGE_SHAPE)}) is needed")
+        if not np.isfinite(x).all():
+            raise ValueError("x has values that are not finite; remove those patches")
         if parameters not in ("best", "last"):
             raise ValueError(f"parameters = {parameters!r}; there are 'best' and 'last'")
         if parameters not in self._functions:

@@ -183,6 +183,8 @@ def save_all(path, out_dir):
     drawn = {"filters": plot_filters(model)[0]}
     if (path / "results.json").is_file():
         results = json.loads((path / "results.json").read_bytes())
+        if not isinstance(results, dict):
+            raise ValueError(f"{path / 'results.json'} holds no results of a run")
         drawn["learning_curves"] = plot_learning_curves(results)[0]
     if (path / "set").is_dir():
         test = open_dataset(path / "set").test

@@ -5,6 +5,7 @@ page says. Names are those of the tutorial program that the original started fro
 """
 
 import dataclasses
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ class Recipe:
         rows, columns = self.pooled_shape
         return self.nkerns * rows * columns
 
-    def replace(self, **overrides):
+    def replace(self, /, **overrides):
         """Return this recipe with other values in some fields.
 
         Raises
@@ -126,8 +127,8 @@ def check_ranges(recipe):
         if getattr(recipe, name) < 1:
             raise ValueError(f"{name} = {getattr(recipe, name)}; at least 1 is needed")
     for name in ("n_out", "validation_frequency", "L2_conv", "L2_softmax", "seed"):
-        if getattr(recipe, name) < 0:
-            raise ValueError(f"{name} = {getattr(recipe, name)}; it must not be negative")
+        if not 0 <= getattr(recipe, name) < float("inf"):
+            raise ValueError(f"{name} = {getattr(recipe, name)}; 0 or a positive number is needed")
     if not 0 < recipe.learning_rate < float("inf"):
         raise ValueError(f"learning_rate = {recipe.learning_rate}; a positive number is needed")
     if recipe.seed >= 2**32:
@@ -144,7 +145,7 @@ def list_recipes():
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
-def load_recipe(recipe, **overrides):
+def load_recipe(recipe, /, **overrides):
     """Load a recipe by name or from a TOML file.
 
     Parameters
@@ -172,6 +173,8 @@ def load_recipe(recipe, **overrides):
     """
     if isinstance(recipe, Recipe):
         return recipe.replace(**overrides)
+    if not isinstance(recipe, (str, os.PathLike)):
+        raise ValueError(f"recipe = {recipe!r}; a name, the path of a .toml file or a Recipe is needed")
     path = Path(recipe)
     if path.suffix != ".toml":
         path = RECIPES / f"{recipe}.toml"
@@ -195,6 +198,8 @@ def from_dict(values, source="recipe"):
     ValueError
         If a key is unknown or missing, or a value out of range.
     """
+    if not isinstance(values, dict):
+        raise ValueError(f"{source}: a recipe is a table of fields, found {values!r}")
     known = {field.name: field for field in dataclasses.fields(Recipe)}
     unknown = sorted(set(values) - set(known))
     missing = [

@@ -42,8 +42,8 @@ class Result:
         Iterations to look at in any case, as it stood at the end.
     interrupted : bool
         Whether Ctrl-C ended the run.
-    seconds : float
-        Of training, compilation not counted.
+    seconds, compile_seconds : float
+        Of training, that of the runs it resumed included; of compilation.
     """
 
     costs: np.ndarray = field(default_factory=list)
@@ -56,6 +56,7 @@ class Result:
     patience: int = 0
     interrupted: bool = False
     seconds: float = 0.0
+    compile_seconds: float = 0.0
 
 
 def train(
@@ -124,20 +125,25 @@ def train(
             echo(line)
 
     say("... loading data")
-    splits = [check_split(name, split, recipe.batch_size)
+    splits = [check_split(name, split, recipe.batch_size, floatX)
               for name, split in zip(("train", "valid", "test"), as_three(datasets))]
     label_names = list(getattr(datasets, "label_names", None) or [])
     recipe = recipe.replace(n_out=count_outputs(recipe, splits, label_names))
 
-    say("... building the model")
-    functions = Functions(recipe, floatX, splits)
-
-    say("... training")
-    save = None
+    checkpoints = None
     if checkpoint is not None:
         from .checkpoint import Checkpoints
 
         checkpoints = Checkpoints(checkpoint, recipe, floatX, splits)
+
+    say("... building the model")
+    start = time.perf_counter()
+    functions = Functions(recipe, floatX, splits)
+    result.compile_seconds = time.perf_counter() - start
+
+    say("... training")
+    save = None
+    if checkpoints is not None:
         if checkpoints.restore(result, functions) and echo is not None:
             for line in result.log[3:]:
                 echo(line)
@@ -285,13 +291,17 @@ def as_three(datasets):
     return splits
 
 
-def check_split(name, split, batch_size):
+def check_split(name, split, batch_size, floatX):
     """Return (x, y) of a split as arrays that can be trained on."""
-    x, y = (np.asarray(a) for a in split[:2])
+    try:
+        x, y = (np.asarray(a) for a in split[:2])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: a pair of arrays (x, y) is needed") from error
     width = int(np.prod(IMAGE_SHAPE))
     if x.ndim != 2 or x.shape[1] != width or x.dtype.kind not in "fiu":
         raise ValueError(f"{name}: x is {x.dtype} {x.shape}; float (n, {width}) is needed")
-    if y.shape != (len(x),) or (y.size and (y.min() < 0 or not np.all(y == np.floor(y)))):
+    numbers = y.dtype.kind in "fiu" and np.isfinite(y).all()
+    if y.shape != (len(x),) or not numbers or (y < 0).any() or (y != np.floor(y)).any():
         raise ValueError(f"{name}: y is {y.dtype} {y.shape}; {len(x)} labels from 0 are needed")
     if len(x) < batch_size:
         raise ValueError(
@@ -299,7 +309,9 @@ def check_split(name, split, batch_size):
             "batch_size or more tracks"
         )
     for i in range(0, len(x), 4096):
-        if not np.isfinite(x[i : i + 4096]).all():
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(x[i : i + 4096].astype(floatX, copy=False)).all()
+        if not finite:
             raise ValueError(f"{name}: x has values that are not finite, near row {i}; remove them")
     return x, y
 
@@ -312,6 +324,8 @@ def count_outputs(recipe, splits, label_names):
             f"{n_labels} labels, but recipe {recipe.name} has n_out = {recipe.n_out}; give "
             f"n_out={n_labels}, or 0 for one per label"
         )
+    if n_labels > max(len(label_names), sum(len(y) for _, y in splits)):
+        raise ValueError(f"label {n_labels - 1} of so few patches; number the labels 0, 1, 2, ...")
     if n_labels < 2:
         raise ValueError("there is one label only; artists can be told apart if there are two")
     return recipe.n_out or n_labels

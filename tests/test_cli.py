@@ -12,6 +12,7 @@ import pytest
 from deep_artists.cli import main
 from deep_artists.corpus import write_corpus
 from deep_artists.model import Model
+from reference import golden
 
 QUICK = ["--epochs", "2", "--set", "batch_size=8", "--set", "n_hidden=20", "--jobs", "1"]
 
@@ -103,6 +104,9 @@ def test_one_bad_file_is_left_out_and_counted(audio, tmp_path, capsys):
     (["train", "empty", "--epochs", "0"], "n_epochs = 0"),
     (["reproduce", "empty", "--out", "file"], "cannot be written"),
     (["train", "empty", "--seed", "-1"], "seed"),
+    (["train", "empty", "--set", "recipe=1"], "recipe"),
+    (["extract", "bad", "--jobs", "0"], "--jobs 0"),
+    (["predict", "file", "bad"], "file is no model"),
 ])
 def test_bad_input_is_a_clear_error_and_status_2(arguments, words, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -155,6 +159,29 @@ def test_ctrl_c_saves_what_was_reached(audio, tmp_path, monkeypatch, capsys):
     assert "manually stopped" in capsys.readouterr().out
     assert json.loads((tmp_path / "results.json").read_text())["interrupted"]
     assert Model.load(tmp_path / "model.npz")
+
+
+def test_what_comes_after_training(audio, tmp_path, capsys):
+    run = tmp_path / "run"
+    main(["reproduce", str(audio), "--out", str(run), *QUICK, "--checkpoint", str(tmp_path / "c")])
+    model, folder = str(run / "model.npz"), str(audio / "synthetic-01")
+    capsys.readouterr()
+    assert main(["predict", model, folder, "--top", "2", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 5
+    out = tmp_path / "features.npz"
+    assert main(["features", model, folder, "--layer", "pool", "--out", str(out)]) == 0
+    with np.load(out) as file:
+        assert file["features"].shape == (5, 60) and len(file["track_names"]) == 5
+    assert main(["plot", str(run), "--out", str(tmp_path / "plots")]) == 0
+    assert {p.name for p in (tmp_path / "plots").iterdir()} >= {"filters.png", "learning_curves.png"}
+    assert main(["recipes"]) == 0 and main(["recipes", "last"]) == 0
+    assert "filter_shape = [33, 11]" in capsys.readouterr().out
+    assert main(["info", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["versions"]["python"]
+    old, new = golden.path("legacy/model_output.pkl"), tmp_path / "new.npz"
+    assert main(["convert", str(old), str(new)]) == 0
+    assert Model.load(new).conv_W.shape == (10, 1, 33, 11)
+    assert (tmp_path / "c").is_dir()
 
 
 def test_progress_is_silent_where_stderr_is_no_terminal(audio, tmp_path):

@@ -83,7 +83,7 @@ def wav(channels=1, rate=22050, data_bytes=2000, claimed=None):
 def test_absurd_files_are_left_out(data, model, tmp_path, capsys):
     path = tmp_path / "absurd.wav"
     path.write_bytes(data)
-    assert main(["predict", str(model), str(path), "--strict"]) == 1
+    assert main(["predict", str(model), str(path), "--strict"]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and f"left out {path}: " in captured.err
 

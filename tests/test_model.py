@@ -91,6 +91,14 @@ def with_about(path, **changes):
     rewrite(path, about=np.array(json.dumps({**about, **changes})))
 
 
+def compress_and_damage(path):
+    with np.load(path) as file:
+        np.savez_compressed(path, **file)
+    data = bytearray(path.read_bytes())
+    data[200:260] = bytes(60)
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize("damage, words", [
     (lambda p: p.write_bytes(b"no zip"), "damaged"),
     (lambda p: p.write_bytes(p.read_bytes()[:-200]), "damaged"),
@@ -104,6 +112,10 @@ def with_about(path, **changes):
     (lambda p: rewrite(p, hidden_W=np.zeros((3, 3))), "(3, 3)"),
     (lambda p: rewrite(p, conv_b=np.zeros(3, int)), "int64"),
     (lambda p: with_about(p, recipe={"name": "x"}), "missing keys"),
+    (lambda p: with_about(p, recipe=3), "table of fields"),
+    (lambda p: with_about(p, label_names="abc"), "list of texts"),
+    (lambda p: rewrite(p, hidden_b=np.zeros(8, np.float32)), "float32 (8,)"),
+    (compress_and_damage, "damaged"),
     (lambda p: with_about(p, label_names=list("abcdefgh")), "8 label names"),
 ])
 def test_damaged_files_are_refused(tmp_path, damage, words):

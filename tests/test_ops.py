@@ -77,6 +77,8 @@ def cases(dtype):
         (ConvPoolGradFilters((3, 5)), x, run_python(ConvPool((3, 5)), x, W)[1],
          draw((3, 11, 3, 6), dtype), W),
         (FixedDot(), draw((7, 65), dtype), draw((65, 37), dtype)),
+        (FixedDot(), draw((3, 2), dtype), draw((2, 0), dtype)),
+        (FixedDot(), draw((3, 0), dtype), draw((0, 2), dtype)),
         (FixedDot(), draw((65, 100), dtype).T, draw((37, 65), dtype).T),
         (Softmax(), 30 * draw((3, 4), dtype)),
         (SoftmaxGrad(), draw((3, 4), dtype), p_rows),
@@ -97,7 +99,7 @@ def test_c_equals_perform(dtype, case):
         else:
             # Sums of at most 130 terms below 1, in another order: 130 * eps at the very most.
             np.testing.assert_allclose(c, python, rtol=0, atol=130 * np.finfo(dtype).eps
-                                       * max(1, np.abs(python).max()))
+                                       * max(1, np.abs(python).max(initial=0)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -16,6 +16,7 @@ template <class T> static int dot(PyArrayObject *A, PyArrayObject *B, PyArrayObj
     const npy_intp shape[] = {M, N};
     *C = prepare(*C, 2, shape, npy<T>::type);
     if (!*C) return -1;
+    if (!N) return 0;
     const npy_intp item = sizeof(T), *sa = PyArray_STRIDES(A), *sb = PyArray_STRIDES(B);
     const npy_intp a_row = sa[0] / item, a_k = sa[1] / item, b_k = sb[0] / item, b_col = sb[1] / item;
     const npy_intp panels = (N + PANEL - 1) / PANEL;

@@ -18,8 +18,16 @@ static int count_threads(npy_intp units) {
 // Call body(unit, thread) for each unit. A unit owns its outputs, so who runs it does not matter.
 template <class Body> static void share(npy_intp units, const Body &body) {
     const int threads = count_threads(units);
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (npy_intp unit = 0; unit < units; unit++) body(unit, omp_get_thread_num());
+    int failed = 0;  // no exception may leave a parallel region
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1) reduction(| : failed)
+    for (npy_intp unit = 0; unit < units; unit++) {
+        try {
+            body(unit, omp_get_thread_num());
+        } catch (const std::bad_alloc &) {
+            failed |= 1;
+        }
+    }
+    if (failed) throw std::bad_alloc();
 }
 
 // A new or reused C-contiguous output.
