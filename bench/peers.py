@@ -66,6 +66,7 @@ class Worker:
             [*python, str(HERE / script), folder,
              json.dumps(dict(threads=threads, variant=variant))],
             env=os.environ | pools,
+            cwd=folder,  # Theano leaves an a.out where it tries the compiler
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             stderr=open(Path(folder, f"{name}-{threads}.log"), "w"),
         )
