@@ -5,7 +5,6 @@ The file is an .npz without pickle, the exchange format: the last parameters und
 text, ``about``: format number, recipe, label names, versions.
 """
 
-import dataclasses
 import json
 import os
 import zipfile
@@ -23,7 +22,7 @@ FORMAT = 1
 
 # What reading a damaged .npz may raise.
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError,
-          NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+          RuntimeError, zipfile.BadZipFile, zlib.error)
 
 NAMES = ("conv_W", "conv_b", "hidden_W", "hidden_b", "softmax_W", "softmax_b")
 
