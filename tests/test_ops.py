@@ -50,6 +50,15 @@ def run_c(op, *arrays):
     return function(*arrays)
 
 
+def run_python_code(code, **environment):
+    """What a program of its own prints."""
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    run = subprocess.run([sys.executable, "-c", code], env={**os.environ, **environment},
+                         capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
 def run_python(op, *arrays):
     """What the Op's perform makes of the arrays."""
     node = op.make_node(*(pt.constant(a) for a in arrays))
@@ -266,6 +275,71 @@ def test_one_pass_equals_two_bit_for_bit(shape, W_shape, ds, floatX):
         np.testing.assert_array_equal(a, b)
 
 
+def draw_patches(dtype):
+    """Patches that make it hard to see which cell is the highest."""
+    rng = np.random.RandomState(4)
+    plain = rng.uniform(size=(3, 64, 40))
+    with np.errstate(over="ignore"):
+        return np.stack([
+            *plain,
+            rng.standard_normal((64, 40)),
+            10 ** rng.uniform(-12, 2, (64, 40)),
+            plain[0] * 10 ** (-np.arange(64.0) / 6)[:, None],  # loud basses
+            rng.randint(3, size=(64, 40)),  # ties
+            np.tile(rng.uniform(size=(4, 5)), (16, 8)),  # ties everywhere
+            0.5 + 1e-7 * rng.uniform(size=(64, 40)),  # the last bits decide
+            0.5 + 1e-5 * rng.uniform(size=(64, 40)),
+            np.full((64, 40), 0.37),
+            np.zeros((64, 40)),
+            np.eye(64, 40),
+            plain[0] * 1e-30,
+            plain[0] * 1e30,
+            plain[0] * 1e300,
+            np.where(plain[1] > 0.999, np.nan, plain[1]),
+            np.where(plain[1] > 0.999, np.inf, plain[1]),
+            *rng.uniform(size=(15, 64, 40)) * 10.0 ** -np.arange(15)[:, None, None],
+        ]).astype(dtype)[:, None]
+
+
+@pytest.mark.parametrize("isa", ["", "avx2", "plain"])
+def test_screening_misses_no_winner(isa):
+    """In a process of its own: the instruction set is chosen once."""
+    run = run_python_code(SCREEN, DEEP_ARTISTS_ISA=isa)
+    assert run == "ok\n"
+
+
+SCREEN = """
+import numpy as np
+from deep_artists.ops.conv_pool import ConvPool
+from deep_artists.ops.conv2d import Conv2D
+from deep_artists.ops.max_pool import MaxPool
+from tests.test_ops import draw, draw_patches, run_c
+
+for dtype in ("float32", "float64"):
+    x = draw_patches(dtype)
+    for shape, ds in (((7, 1, 33, 11), (16, 10)), ((33, 1, 9, 9), (8, 8)), ((2, 1, 20, 5), (45, 36))):
+        W = draw(shape, dtype, 1)
+        W[1] *= 1e-7
+        for filters in (W, 0 * W, np.where(W > 0.99, np.nan, W), abs(W) * 1e30):
+            with np.errstate(all="ignore"):
+                filters = filters.astype(dtype)
+                z, = run_c(Conv2D(), x, filters)
+                p, = run_c(MaxPool(ds), z)
+                fused, winners = run_c(ConvPool(ds), x, filters)
+            np.testing.assert_array_equal(np.signbit(fused), np.signbit(p))
+            np.testing.assert_array_equal(fused, p)
+            n, maps, rows, columns = p.shape
+            for i in range(rows):
+                for j in range(columns):
+                    h, w = ds
+                    cells = z[:, :, i * h : i * h + h, j * w : j * w + w]
+                    bits = np.unpackbits(winners.view("u1"), axis=-1, bitorder="little")
+                    marked = bits[:, :, i * h : i * h + h, j * w : j * w + w]
+                    np.testing.assert_array_equal(marked, cells == p[:, :, i : i + 1, j : j + 1])
+print("ok")
+"""
+
+
 def test_the_training_graph_holds_our_ops_and_c_only():
     network = Network(load_recipe("last"), 10, "float32")
     function = compile_function([network.x, network.y], network.cost, updates=network.updates())
@@ -315,12 +389,8 @@ print(digest.hexdigest())
 
 def test_bits_do_not_depend_on_instruction_set_or_threads():
     """Whole training runs; a processor without AVX-512 runs its AVX2 twice."""
-    digests = set()
-    for isa, threads in (("", "1"), ("", "2"), ("avx2", "2"), ("plain", "2")):
-        environment = {**os.environ, "DEEP_ARTISTS_ISA": isa, "OMP_NUM_THREADS": threads}
-        environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-        run = subprocess.run([sys.executable, "-c", BITS], env=environment, capture_output=True,
-                             text=True)
-        assert run.returncode == 0, run.stderr
-        digests.add(run.stdout)
+    digests = {
+        run_python_code(BITS, DEEP_ARTISTS_ISA=isa, OMP_NUM_THREADS=threads)
+        for isa, threads in (("", "1"), ("", "2"), ("avx2", "2"), ("plain", "2"))
+    }
     assert len(digests) == 1

@@ -14,7 +14,6 @@ template <class T> struct Cell {
     T g;
 };
 
-#define KERNEL "conv_rows.h"
 #include "isa.h"
 
 static const npy_intp MAX_LANES = 16;

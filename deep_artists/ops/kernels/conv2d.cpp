@@ -1,5 +1,6 @@
 // conv2d and its two gradients, every cell of the map written out. See conv_rows.h for the sum.
 
+#define KERNEL "conv_rows.h"
 #include "conv.h"
 
 // z (n, filters, rows, columns) of padded samples; fill(sample, padded) writes one of them.

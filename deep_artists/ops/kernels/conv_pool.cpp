@@ -1,7 +1,10 @@
 // conv2d and max_pool_2d in one pass, and the gradient for the filters from the winners alone.
-// The map between the two is never written: a thread holds one row of windows.
+// The map between the two is never written: a thread holds one row of windows, or, where
+// screening is the faster way, only looks for the cells that matter.
 
-#include "conv.h"
+#include "conv_screen.h"
+
+static const npy_intp SCREEN_MOST = 512;  // samples at once, for the memory of their spectra
 
 // p (n, filters, height // pool_h, width // pool_w); winners (n, filters, rows, words): a bit for
 // every cell that equals its window's maximum.
@@ -20,14 +23,29 @@ static int conv_pool(PyArrayObject *x, PyArrayObject *W, PyArrayObject **p, PyAr
     *winners = prepare(*winners, 4, marked, NPY_UINT32);
     if (!X.array || !filters.array || !*p || !*winners) return -1;
 
+    std::vector<npy_intp> direct;
+    const ScreenShape windows = {s.kh, s.kw, pool_h, pool_w, pooled[2], pooled[3]};
+    for (npy_intp first = 0; first < n; first += SCREEN_MOST) {
+        const npy_intp some = std::min(n - first, SCREEN_MOST), map = first * s.filters;
+        std::vector<npy_intp> left(some);
+        std::iota(left.begin(), left.end(), 0);
+        if (is_screened<T>(s, windows, some))
+            left = Screen<T>(s, windows, some, X.data<T>() + first * size, filters.data<T>(),
+                             (T *)PyArray_DATA(*p) + map * pooled[2] * pooled[3],
+                             (uint32_t *)PyArray_DATA(*winners) + map * marked[2] * words, words).run();
+        for (const npy_intp i : left) direct.push_back(first + i);
+    }
+
     const std::vector<T> taps = pack_taps(s, filters.data<T>());
     const npy_intp z_ld = round_up(columns, 2 * MAX_LANES);
     const npy_intp filter_ld = pool_h * z_ld;
     const size_t padded = padded_size<T>(s), each = padded + s.filters * filter_ld + z_ld;
-    std::vector<T> scratch(count_threads(n) * each);
+    const npy_intp remaining = direct.size();
+    std::vector<T> scratch(count_threads(remaining) * each);
     const auto row = CHOOSE(conv_row<T>);
     const auto pool = CHOOSE(pool_row<T>);
-    share(n, [&](npy_intp sample, int thread) {
+    share(remaining, [&](npy_intp i, int thread) {
+        const npy_intp sample = direct[i];
         T *in = scratch.data() + thread * each, *z = in + padded, *highest = z + s.filters * filter_ld;
         pad_sample(s, X.data<T>() + sample * size, in);
         for (npy_intp r = 0; r < pooled[2]; r++) {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <numeric>
 #include <vector>
 
 static int count_threads(npy_intp units) {
@@ -29,6 +30,14 @@ template <class Body> static void share(npy_intp units, const Body &body) {
     }
     if (failed) throw std::bad_alloc();
 }
+
+// Memory that begins at a cache line, not initialized.
+template <class T> struct Aligned {
+    T *const data;
+    explicit Aligned(size_t size) : data(new (std::align_val_t(64)) T[size]) {}
+    ~Aligned() { ::operator delete[](data, std::align_val_t(64)); }
+    Aligned(const Aligned &) = delete;
+};
 
 // A new or reused C-contiguous output.
 static PyArrayObject *prepare(PyArrayObject *old, int ndim, const npy_intp *shape, int type) {

@@ -1,0 +1,225 @@
+// Convolution and pooling of 64 x 40 patches by screening: a rounded convolution finds the cells
+// that can be a window's maximum (screen.h), and only these get their canonical sum.
+//
+// Why the bits are those of the direct way. Let u be the unit roundoff, |.| two-norms, |V| the
+// largest magnitude in the spectrum of two filters. A transform of 8 points is wrong by at most
+// 6 u of its norm, of 5 by 22 u, a twiddle factor adds 4 u: 48 u for two dimensions. That is
+// 48 u |x| |W| for the patch, as much for the filters, 48 u |x| |V| for the way back, 8 u |x| |W|
+// for the product, its scale and the comparison. A canonical sum is wrong by taps u |x| |W|. A cell
+// that is further below the highest than twice all this is not the maximum.
+
+template <class T> struct ScreenRoots {  // exp(-2 pi i n / N), re and im
+    T of_64[2 * 64], of_40[2 * 40];
+    ScreenRoots() {
+        for (int n = 0; n < 64; n++) set(of_64 + 2 * n, n / 64.0);
+        for (int n = 0; n < 40; n++) set(of_40 + 2 * n, n / 40.0);
+    }
+    static void set(T *root, double turn) {
+        const double angle = -2 * 3.14159265358979323846 * turn;
+        root[0] = (T)std::cos(angle), root[1] = (T)std::sin(angle);
+    }
+};
+
+struct ScreenShape {
+    npy_intp kh, kw, pool_h, pool_w;
+    npy_intp rows, columns;  // of windows
+};
+
+struct ScreenCell {
+    int lane, row, column, window;
+};
+
+enum { SCREEN_ROWS = 64, SCREEN_COLUMNS = 40, SCREEN_HALF = 21, SCREEN_LD = 65 };
+
+#define KERNEL "screen.h"
+#include "conv.h"
+
+// Whether screening n samples is the faster way: in multiply-adds, as measured.
+template <class T> static bool is_screened(const ConvShape &s, const ScreenShape &w, npy_intp n) {
+    if (s.maps != 1 || s.height != SCREEN_ROWS || s.width != SCREEN_COLUMNS || s.kw < 4) return false;
+    const npy_intp windows = w.rows * w.columns, cells = windows * w.pool_h * w.pool_w;
+    const npy_intp taps = s.kh * s.kw, pairs = (s.filters + 1) / 2, lanes = CHOOSE(screen_lanes<T>)();
+    const npy_intp filters = round_up(pairs, lanes) * 160000;
+    return n * s.filters * cells * taps >
+           round_up(n, lanes) * pairs * (100000 + 32 * windows * taps) + filters;
+}
+
+// What lies outside is left to the direct way: nothing here may overflow or vanish.
+template <class T> static bool is_moderate(double a) {
+    const double bound = sizeof(T) == 4 ? 1e12 : 1e100;
+    return a >= 1 / bound && a <= bound;
+}
+
+template <class T> class Screen {
+  public:
+    Screen(const ConvShape &s, const ScreenShape &w, npy_intp n, const T *x, const T *W, T *p,
+           uint32_t *winners, npy_intp words)
+        : s(s), w(w), n(n), x(x), W(W), p(p), winners(winners), words(words),
+          lanes(CHOOSE(screen_lanes<T>)()), groups((n + lanes - 1) / lanes),
+          pairs((s.filters + 1) / 2), sets((pairs + lanes - 1) / lanes),
+          spectra(groups * SPECTRUM * lanes), squares((groups + 1) * lanes),
+          filters(pairs * 2 * SCREEN_ROWS * SCREEN_COLUMNS), highest(sets * lanes), left(pairs * n) {}
+
+    // Fill p and winners; return the samples for which this could not be done.
+    std::vector<npy_intp> run() {
+        share(groups + sets, [&](npy_intp unit, int) {
+            unit < sets ? transform_filters(unit) : transform_group(unit - sets);
+        });
+        const npy_intp size = 2 * lanes * w.pool_h * (w.rows * SCREEN_COLUMNS + w.columns * w.pool_w);
+        Aligned<T> scratch(count_threads(groups * pairs) * size);
+        share(groups * pairs, [&](npy_intp unit, int thread) {
+            screen(unit / pairs, unit % pairs, scratch.data + thread * size);
+        });
+        std::vector<npy_intp> samples;
+        for (npy_intp i = 0; i < n; i++) {
+            bool any = false;
+            for (npy_intp pair = 0; pair < pairs; pair++) any |= left[pair * n + i];
+            if (any) samples.push_back(i);
+        }
+        return samples;
+    }
+
+  private:
+    enum { SPECTRUM = SCREEN_HALF * SCREEN_LD * 2, PATCH = SCREEN_ROWS * SCREEN_COLUMNS };
+    const ConvShape &s;
+    const ScreenShape &w;
+    const npy_intp n;
+    const T *x, *W;
+    T *p;
+    uint32_t *winners;
+    const npy_intp words, lanes, groups, pairs, sets;
+    Aligned<T> spectra;
+    std::vector<T> squares, filters, highest;
+    std::vector<char> left;  // (pairs, n): to be done the direct way
+
+    static const ScreenRoots<T> &roots() {
+        static const ScreenRoots<T> roots;
+        return roots;
+    }
+
+    void transform_group(npy_intp group) {
+        const std::vector<T> silence(PATCH);
+        std::vector<const T *> patches(lanes, silence.data());
+        for (npy_intp l = 0; l < lanes && group * lanes + l < n; l++)
+            patches[l] = x + (group * lanes + l) * PATCH;
+        std::vector<T> unused(lanes);
+        CHOOSE(transform_images<T>)(roots(), patches.data(), nullptr, SCREEN_ROWS, SCREEN_HALF,
+                                    spectra.data + group * SPECTRUM * lanes,
+                                    squares.data() + group * lanes, unused.data());
+    }
+
+    // The spectra of pairs of filters, a pair a lane, scaled for the way back.
+    void transform_filters(npy_intp set) {
+        std::vector<T> images(2 * lanes * s.kh * SCREEN_COLUMNS), unused(lanes);
+        std::vector<const T *> parts(2 * lanes);
+        for (npy_intp i = 0; i < 2 * lanes; i++) {
+            T *image = images.data() + i * s.kh * SCREEN_COLUMNS;
+            const npy_intp f = set * 2 * lanes + i;
+            parts[i % 2 * lanes + i / 2] = image;
+            for (npy_intp r = 0; r < s.kh && f < s.filters; r++)
+                memcpy(image + r * SCREEN_COLUMNS, W + (f * s.kh + r) * s.kw, s.kw * sizeof(T));
+        }
+        Aligned<T> spectrum(SCREEN_COLUMNS * SCREEN_LD * 2 * lanes);
+        CHOOSE(transform_images<T>)(roots(), parts.data(), parts.data() + lanes, s.kh, SCREEN_COLUMNS,
+                                    spectrum.data, unused.data(), highest.data() + set * lanes);
+        const npy_intp some = std::min(lanes, pairs - set * lanes);
+        const T scale = (T)1 / PATCH;
+        T *V = filters.data() + set * lanes * 2 * PATCH;
+        for (npy_intp k = 0; k < SCREEN_COLUMNS; k++)
+            for (npy_intp r = 0; r < SCREEN_ROWS; r++, V += 2) {
+                const T *a = spectrum.data + (k * SCREEN_LD + r) * 2 * lanes;
+                for (npy_intp l = 0; l < some; l++) {
+                    V[l * 2 * PATCH] = a[l] * scale;
+                    V[l * 2 * PATCH + 1] = a[lanes + l] * scale;
+                }
+            }
+    }
+
+    void screen(npy_intp group, npy_intp pair, T *scratch) {
+        const npy_intp taps = s.kh * s.kw, first = group * lanes;
+        const npy_intp both = std::min<npy_intp>(2, s.filters - 2 * pair);
+        const double V = std::sqrt(highest[pair]), u = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
+        double W2[3] = {0, 0, 0};  // |W|^2 of each and of both
+        for (npy_intp f = 0; f < both; f++)
+            for (npy_intp t = 0; t < taps; t++) {
+                const double a = W[(2 * pair + f) * taps + t];
+                W2[f] += a * a, W2[2] += a * a;
+            }
+        const bool fit = is_moderate<T>(V) && is_moderate<T>(std::sqrt(W2[2]));
+        std::vector<T> limit(2 * lanes, -INFINITY);
+        std::vector<char> screened(lanes);
+        for (npy_intp l = 0; l < lanes && first + l < n; l++) {
+            const double norm = std::sqrt(squares[first + l]);
+            screened[l] = fit && is_moderate<T>(norm);
+            for (npy_intp f = 0; f < both && screened[l]; f++)
+                limit[f * lanes + l] = (T)(2 * 1.01 * u * norm * (104 * std::sqrt(W2[2]) + 48 * V +
+                                                                  taps * std::sqrt(W2[f])));
+            const T *patch = x + (first + l) * PATCH;
+            if (fit && std::all_of(patch, patch + PATCH, [](T a) { return a == 0; }))
+                for (npy_intp f = 0; f < both; f++) fill_silence(first + l, 2 * pair + f);
+            else
+                left[pair * n + first + l] = !screened[l];
+        }
+        std::vector<ScreenCell> found[2];
+        CHOOSE(screen_pair<T>)(w, roots(), spectra.data + group * SPECTRUM * lanes,
+                               filters.data() + pair * 2 * PATCH, limit.data(), scratch, found);
+        for (npy_intp f = 0; f < both; f++) resolve(first, 2 * pair + f, found[f], screened);
+    }
+
+    // Every cell is 0 and so equals the maximum.
+    void fill_silence(npy_intp sample, npy_intp f) {
+        const npy_intp map = sample * s.filters + f, columns = w.columns * w.pool_w;
+        std::fill_n(p + map * w.rows * w.columns, w.rows * w.columns, 0);
+        uint32_t *bits = winners + map * w.rows * w.pool_h * words;
+        for (npy_intp r = 0; r < w.rows * w.pool_h; r++, bits += words) {
+            memset(bits, 0, words * sizeof *bits);
+            for (npy_intp c = 0; c < columns; c++) bits[c / 32] |= 1u << c % 32;
+        }
+    }
+
+    // The canonical sums of the cells found, then maxima and winners.
+    void resolve(npy_intp first, npy_intp f, const std::vector<ScreenCell> &found, const std::vector<char> &screened) {
+        const npy_intp taps = s.kh * s.kw, windows = w.rows * w.columns;
+        const npy_intp enough = windows * w.pool_h * w.pool_w / 4;  // then the direct way is faster
+        std::vector<npy_intp> count(lanes), next(lanes + 1);
+        for (const ScreenCell &cell : found) count[cell.lane]++;
+        std::vector<char> done(screened);
+        for (npy_intp l = 0; l < lanes; l++) {
+            if (count[l] > enough) done[l] = 0, left[f / 2 * n + first + l] = 1;
+            next[l + 1] = next[l] + (done[l] ? count[l] : 0);
+        }
+        std::vector<ScreenCell> cells(next[lanes]);  // lane by lane: what is read is in cache
+        for (const ScreenCell &cell : found)
+            if (done[cell.lane]) cells[next[cell.lane]++] = cell;
+
+        std::vector<T> flipped(taps), sums(cells.size() + lanes);
+        std::vector<const T *> at(lanes);
+        std::reverse_copy(W + f * taps, W + (f + 1) * taps, flipped.begin());
+        for (npy_intp i = 0; i < (npy_intp)cells.size(); i += lanes) {
+            for (npy_intp l = 0; l < lanes; l++) {
+                const ScreenCell &cell = cells[std::min<npy_intp>(i + l, cells.size() - 1)];
+                at[l] = x + (first + cell.lane) * PATCH + cell.row * SCREEN_COLUMNS + cell.column;
+            }
+            CHOOSE(sum_cells<T>)(s.kh, s.kw, SCREEN_COLUMNS, at.data(), flipped.data(), sums.data() + i);
+        }
+
+        const auto window = [&](const ScreenCell &cell) -> T & {
+            return p[((first + cell.lane) * s.filters + f) * windows + cell.window];
+        };
+        for (npy_intp l = 0; l < lanes; l++)
+            if (done[l]) {
+                const npy_intp map = (first + l) * s.filters + f;
+                std::fill_n(p + map * windows, windows, -INFINITY);
+                memset(winners + map * w.rows * w.pool_h * words, 0,
+                       w.rows * w.pool_h * words * sizeof *winners);
+            }
+        for (size_t i = 0; i < cells.size(); i++)
+            if (sums[i] > window(cells[i])) window(cells[i]) = sums[i];
+        for (size_t i = 0; i < cells.size(); i++)
+            if (sums[i] == window(cells[i])) {
+                const npy_intp map = (first + cells[i].lane) * s.filters + f;
+                const npy_intp row = map * w.rows * w.pool_h + cells[i].row;
+                winners[row * words + cells[i].column / 32] |= 1u << cells[i].column % 32;
+            }
+    }
+};
