@@ -3,40 +3,75 @@
 #define KERNEL "dot_panel.h"
 #include "isa.h"
 
-static const npy_intp PANEL = 32;  // columns a unit packs: two vectors of the widest kind
-static const npy_intp ROWS = 48;   // rows a unit computes at the least
+static const npy_intp PANEL_BYTES = 32768;  // of B at once, to stay in the first cache
+static const npy_intp MOST_ROWS = 128;      // of a tile
+static const npy_intp SOME = 16384;         // elements to pack that are worth a thread
 
-template <class T> static int dot(PyArrayObject *A, PyArrayObject *B, PyArrayObject **C) {
-    const npy_intp M = PyArray_DIMS(A)[0], K = PyArray_DIMS(A)[1], N = PyArray_DIMS(B)[1];
-    if (K != PyArray_DIMS(B)[0]) {
-        PyErr_Format(PyExc_ValueError, "dot: (%zd, %zd) and (%zd, %zd) do not fit", M, K,
-                     PyArray_DIMS(B)[0], N);
+// Elements, not bytes, from one row or column to the next.
+template <class T> struct Strided {
+    T *data;
+    npy_intp rows, columns, row, column;
+    explicit Strided(PyArrayObject *a)
+        : data((T *)PyArray_DATA(a)), rows(PyArray_DIMS(a)[0]), columns(PyArray_DIMS(a)[1]),
+          row(PyArray_STRIDES(a)[0] / (npy_intp)sizeof(T)),
+          column(PyArray_STRIDES(a)[1] / (npy_intp)sizeof(T)) {}
+    void transpose() { std::swap(rows, columns), std::swap(row, column); }
+};
+
+template <class T> static int dot(PyArrayObject *left, PyArrayObject *right, PyArrayObject **out) {
+    Strided<T> A(left), B(right);
+    if (A.columns != B.rows) {
+        PyErr_Format(PyExc_ValueError, "dot: (%zd, %zd) and (%zd, %zd) do not fit", A.rows,
+                     A.columns, B.rows, B.columns);
         return -1;
     }
-    const npy_intp shape[] = {M, N};
-    *C = prepare(*C, 2, shape, npy<T>::type);
-    if (!*C) return -1;
-    if (!N) return 0;
-    const npy_intp item = sizeof(T), *sa = PyArray_STRIDES(A), *sb = PyArray_STRIDES(B);
-    const npy_intp a_row = sa[0] / item, a_k = sa[1] / item, b_k = sb[0] / item, b_col = sb[1] / item;
-    const npy_intp panels = (N + PANEL - 1) / PANEL;
-    // Few panels: share their rows too, at the price of packing a panel more than once.
-    const npy_intp parts = panels >= 8 ? 1 : std::max<npy_intp>(1, std::min<npy_intp>(8 / panels, M / ROWS));
-    const npy_intp units = panels * parts;
-    std::vector<T> scratch(count_threads(units) * K * PANEL);
-    const auto run = CHOOSE(dot_panel<T>);
-    share(units, [&](npy_intp unit, int thread) {
-        T *panel = scratch.data() + thread * K * PANEL;
-        const npy_intp first = unit / parts * PANEL, columns = std::min(PANEL, N - first);
-        const T *from = (const T *)PyArray_DATA(B) + first * b_col;
-        if (b_col == 1)
-            for (npy_intp k = 0; k < K; k++) memcpy(panel + k * PANEL, from + k * b_k, columns * item);
-        else
-            for (npy_intp c = 0; c < columns; c++)
-                for (npy_intp k = 0; k < K; k++) panel[k * PANEL + c] = from[k * b_k + c * b_col];
-        const npy_intp part = unit % parts, top = M * part / parts, end = M * (part + 1) / parts;
-        run((const T *)PyArray_DATA(A) + top * a_row, a_row, a_k, end - top, K, panel, PANEL,
-            (T *)PyArray_DATA(*C) + top * N + first, N, columns);
+    const npy_intp shape[] = {A.rows, B.columns}, K = A.columns, lanes = CHOOSE(dot_lanes<T>)();
+    *out = prepare(*out, 2, shape, npy<T>::type);
+    if (!*out) return -1;
+    Strided<T> C(*out);
+    if (!C.rows || !C.columns) return 0;
+    if (C.columns < lanes && C.rows > C.columns) {  // few columns: lanes run over rows
+        std::swap(A, B);
+        A.transpose(), B.transpose(), C.transpose();
+    }
+    const auto pack = CHOOSE(dot_pack<T>);
+    const auto multiply = CHOOSE(dot_tile<T>);
+    const npy_intp blocks = (C.rows + lanes - 1) / lanes, block = K * lanes;
+    Aligned<T> packed(blocks * block);
+    const npy_intp packers = std::max<npy_intp>(1, std::min(blocks, blocks * block / SOME));
+    share(packers, [&](npy_intp unit, int) {
+        for (npy_intp b = blocks * unit / packers; b < blocks * (unit + 1) / packers; b++)
+            pack(A.data + b * lanes * A.row, A.row, A.column, std::min(lanes, C.rows - b * lanes), K,
+                 packed.data + b * block, lanes);
+    });
+
+    const npy_intp panel = 2 * lanes, panels = (C.columns + panel - 1) / panel;
+    const npy_intp threads = count_threads(panels * blocks);
+    const npy_intp parts = std::max((C.rows + MOST_ROWS - 1) / MOST_ROWS, (threads + panels - 1) / panels);
+    const npy_intp rows = (blocks + parts - 1) / parts * lanes, depth = PANEL_BYTES / panel / sizeof(T);
+    const npy_intp size = (std::min(depth, K) + rows) * panel;
+    Aligned<T> scratch(threads * size);
+    share(panels * parts, [&](npy_intp unit, int thread) {
+        T *in = scratch.data + thread * size, *tile = in + std::min(depth, K) * panel;
+        const npy_intp first = unit / parts * panel, columns = std::min(panel, C.columns - first);
+        const npy_intp top = unit % parts * rows, some = std::min(rows, C.rows - top);
+        if (some <= 0) return;
+        if (!K) std::fill_n(tile, some * panel, 0);
+        for (npy_intp k = 0; k < K; k += depth) {
+            const npy_intp deep = std::min(depth, K - k);
+            const T *from = B.data + k * B.row + first * B.column;
+            for (npy_intp c = 0; c < columns; c += lanes)
+                pack(from + c * B.column, B.column, B.row, std::min(lanes, columns - c), deep, in + c, panel);
+            multiply(packed.data + top / lanes * block + k * lanes, block, in, deep, some, columns,
+                     tile, k > 0);
+        }
+        for (npy_intp m = 0; m < some; m++) {
+            T *to = C.data + (top + m) * C.row + first * C.column;
+            if (C.column == 1)
+                memcpy(to, tile + m * panel, columns * sizeof(T));
+            else
+                for (npy_intp c = 0; c < columns; c++) to[c * C.column] = tile[m * panel + c];
+        }
     });
     return 0;
 }

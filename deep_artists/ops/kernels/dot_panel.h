@@ -1,42 +1,58 @@
-// A panel of columns of a matrix product. One instruction set's copy.
+// Blocks of a matrix product. One instruction set's copy.
 //
 // The canonical sum: an output is one chain of fma from 0 over k = 0, 1, ..., as for the
-// convolution.
+// convolution. Between two blocks of k it waits in a tile, exactly as it was.
 
-// MB rows by two vectors of columns. A: its rows a_row apart, k a_k apart; panel: (K, PANEL).
-template <class T, int MB>
-static void dot_block(const T *A, npy_intp a_row, npy_intp a_k, npy_intp K, const T *panel,
-                      npy_intp panel_ld, T *C, npy_intp c_row, npy_intp columns) {
+template <class T> static npy_intp dot_lanes() { return simd<T>::lanes; }
+
+// packed (K, lanes), `ld` apart, from `some` <= lanes rows or columns, `lane` apart, k `step` apart.
+template <class T>
+static void dot_pack(const T *from, npy_intp lane, npy_intp step, npy_intp some, npy_intp K,
+                     T *packed, npy_intp ld) {
     typedef simd<T> v;
-    typename v::vec acc[MB][2];
-    for (int m = 0; m < MB; m++) acc[m][0] = acc[m][1] = v::zero();
-    for (npy_intp k = 0; k < K; k++, A += a_k, panel += panel_ld) {
-        const typename v::vec left = v::load(panel), right = v::load(panel + v::lanes);
-        for (int m = 0; m < MB; m++) {
-            const typename v::vec a = v::set(A[m * a_row]);
-            acc[m][0] = v::fma(a, left, acc[m][0]);
-            acc[m][1] = v::fma(a, right, acc[m][1]);
-        }
+    npy_intp k = 0;
+    if (lane == 1) {
+        for (; k < K; k++) v::store(packed + k * ld, v::load(from + k * step, some));
+        return;
     }
-    const npy_intp lanes = v::lanes, more = columns - lanes;
-    for (int m = 0; m < MB; m++, C += c_row) {
-        v::store(C, acc[m][0], std::min(columns, lanes));
-        if (more > 0) v::store(C + lanes, acc[m][1], std::min(more, lanes));
+    const T *row[v::lanes];
+    for (npy_intp l = 0; l < v::lanes; l++) row[l] = from + std::min(l, some - 1) * lane;
+    typename v::vec column[v::chunk];
+    for (; step == 1 && k + v::chunk <= K; k += v::chunk) {
+        v::load_columns(row, k, column);
+        for (int i = 0; i < v::chunk; i++) v::store(packed + (k + i) * ld, column[i]);
     }
+    for (; k < K; k++)
+        for (npy_intp l = 0; l < v::lanes; l++) packed[k * ld + l] = row[l][k * step];
 }
 
-// C (M, columns) = A (M, K) panel; columns <= panel_ld.
-template <class T>
-static void dot_panel(const T *A, npy_intp a_row, npy_intp a_k, npy_intp M, npy_intp K,
-                      const T *panel, npy_intp panel_ld, T *C, npy_intp c_row, npy_intp columns) {
-    const npy_intp wide = 2 * simd<T>::lanes;
-    for (npy_intp c = 0; c < columns; c += wide) {
-        npy_intp m = 0;
-        for (; m + 6 <= M; m += 6)
-            dot_block<T, 6>(A + m * a_row, a_row, a_k, K, panel + c, panel_ld, C + m * c_row + c,
-                            c_row, std::min(columns - c, wide));
-        for (; m < M; m++)
-            dot_block<T, 1>(A + m * a_row, a_row, a_k, K, panel + c, panel_ld, C + m * c_row + c,
-                            c_row, std::min(columns - c, wide));
+// MB rows by NV vectors of columns. A (K, lanes); B (K, 2 lanes); tile (MB, 2 lanes).
+template <class T, int MB, int NV>
+static void dot_block(const T *A, const T *B, npy_intp K, T *tile, bool more) {
+    typedef simd<T> v;
+    typename v::vec acc[MB][NV];
+    for (int m = 0; m < MB; m++)
+        for (int i = 0; i < NV; i++)
+            acc[m][i] = more ? v::load(tile + (2 * m + i) * v::lanes) : v::zero();
+    for (npy_intp k = 0; k < K; k++, A += v::lanes, B += 2 * v::lanes) {
+        typename v::vec b[NV];
+        for (int i = 0; i < NV; i++) b[i] = v::load(B + i * v::lanes);
+        for (int m = 0; m < MB; m++) {
+            const typename v::vec a = v::set(A[m]);
+            for (int i = 0; i < NV; i++) acc[m][i] = v::fma(a, b[i], acc[m][i]);
+        }
     }
+    for (int m = 0; m < MB; m++)
+        for (int i = 0; i < NV; i++) v::store(tile + (2 * m + i) * v::lanes, acc[m][i]);
+}
+
+// tile (rows, 2 lanes) += A B. A: packed rows, `lanes` of them `block` elements from the next;
+// columns <= 2 lanes; rows are rounded up. more: the tile holds the sums so far.
+template <class T>
+static void dot_tile(const T *A, npy_intp block, const T *B, npy_intp K, npy_intp rows,
+                     npy_intp columns, T *tile, bool more) {
+    const int lanes = simd<T>::lanes, MB = VECTOR_BYTES == 64 ? 8 : 4;  // of 32 or 16 registers
+    const auto run = columns > lanes ? dot_block<T, MB, 2> : dot_block<T, MB, 1>;
+    for (npy_intp m = 0; m < rows; m += MB)
+        run(A + m / lanes * block + m % lanes, B, K, tile + m * 2 * lanes, more);
 }
