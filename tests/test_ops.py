@@ -275,6 +275,22 @@ def test_one_pass_equals_two_bit_for_bit(shape, W_shape, ds, floatX):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("op", [Conv2DGradFilters(), ConvPoolGradFilters((2, 2))])
+def test_silence_adds_nothing_to_the_gradient_unless_it_is_not_finite(op):
+    x, W = draw((2, 1, 9, 9), "float64"), draw((3, 1, 2, 2), "float64", 1)
+    x[0] = 0
+    fused = isinstance(op, ConvPoolGradFilters)
+    dz = draw((2, 3, 4, 4) if fused else (2, 3, 8, 8), "float64", 2)
+    winners = np.full((2, 3, 8, 1), 0xFF, "uint32")
+
+    def gradient(x, dz):
+        return run_c(op, *((x, winners[: len(x)], dz, W) if fused else (x, dz)))[0]
+
+    np.testing.assert_array_equal(gradient(x, dz), gradient(x[1:], dz[1:]))
+    dz[0, 1, 2, 2] = np.inf
+    assert [np.isnan(dW).all() for dW in gradient(x, dz)] == [False, True, False]
+
+
 def draw_patches(dtype):
     """Patches that make it hard to see which cell is the highest."""
     rng = np.random.RandomState(4)

@@ -61,23 +61,35 @@ template <class T> static std::vector<T> pack_taps(const ConvShape &s, const T *
 }
 
 // dW (filters, maps, kh, kw), each filter summed by one owner, over the cells that
-// list(filter, cells) names: samples, then rows, then columns.
+// list(patch, gradient, sample, filter, cells) names: samples, then rows, then columns.
+// d (n, filters, cells_each): the gradient.
 template <class T, class List>
-static void grad_filters(const ConvShape &s, T *dW, const List &list) {
+static void grad_filters(const ConvShape &s, npy_intp n, const T *x, const T *d, npy_intp cells_each,
+                         T *dW, const List &list) {
     const npy_intp kw_ld = round_up(s.kw, MAX_LANES), size = s.maps * s.kh * kw_ld;
-    const int threads = count_threads(s.filters);
-    std::vector<T> scratch(threads * size);
-    std::vector<std::vector<Cell<T>>> cells(threads);
+    const npy_intp patch_size = s.maps * s.height * s.width, owners = count_threads(s.filters);
+    std::vector<T> sums(s.filters * size);
     const auto add = CHOOSE(add_cells<T>);
-    share(s.filters, [&](npy_intp f, int thread) {
-        T *acc = scratch.data() + thread * size;
-        cells[thread].clear();
-        list(f, cells[thread]);
-        add(s, cells[thread].data(), cells[thread].size(), acc, kw_ld);
+    share(owners, [&](npy_intp owner, int) {
+        const npy_intp first = s.filters * owner / owners, end = s.filters * (owner + 1) / owners;
+        std::vector<Cell<T>> cells;
+        for (npy_intp i = 0; i < n; i++) {  // all filters of a sample, while it is in cache
+            const T *patch = x + i * patch_size;
+            const bool silent = std::all_of(patch, patch + patch_size, [](T a) { return a == 0; });
+            for (npy_intp f = first; f < end; f++) {
+                // A finite gradient adds 0 under silence, where every cell may be a winner.
+                const T *g = d + (i * s.filters + f) * cells_each;
+                if (silent && std::all_of(g, g + cells_each, [](T a) { return std::isfinite(a); }))
+                    continue;
+                cells.clear();
+                list(patch, g, i, f, cells);
+                add(s, cells.data(), cells.size(), sums.data() + f * size, kw_ld);
+            }
+        }
+    });
+    for (npy_intp f = 0; f < s.filters; f++)
         for (npy_intp m = 0; m < s.maps; m++)
             for (npy_intp i = 0; i < s.kh; i++)
                 for (npy_intp j = 0; j < s.kw; j++)  // flipped back
-                    dW[((f * s.maps + m) * s.kh + s.kh - 1 - i) * s.kw + s.kw - 1 - j] =
-                        acc[(m * s.kh + i) * kw_ld + j];
-    });
+                    *dW++ = sums[f * size + ((m + 1) * s.kh - 1 - i) * kw_ld + s.kw - 1 - j];
 }

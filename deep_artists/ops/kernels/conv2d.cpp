@@ -85,14 +85,11 @@ static int conv2d_grad_filters(PyArrayObject *x, PyArrayObject *dz, PyArrayObjec
     Contiguous X(x), G(dz);
     *dW = prepare(*dW, 4, shape, npy<T>::type);
     if (!X.array || !G.array || !*dW) return -1;
-    grad_filters<T>(s, (T *)PyArray_DATA(*dW), [&](npy_intp f, std::vector<Cell<T>> &cells) {
-        for (npy_intp n = 0; n < a[0]; n++) {
-            const T *image = X.data<T>() + n * s.maps * s.height * s.width;
-            const T *d = G.data<T>() + (n * s.filters + f) * g[2] * g[3];
-            for (npy_intp r = 0; r < g[2]; r++)
-                for (npy_intp c = 0; c < g[3]; c++, d++)
-                    if (*d != 0) cells.push_back({image + r * s.width + c, *d});
-        }
+    grad_filters<T>(s, a[0], X.data<T>(), G.data<T>(), g[2] * g[3], (T *)PyArray_DATA(*dW),
+                    [&](const T *patch, const T *d, npy_intp, npy_intp, std::vector<Cell<T>> &cells) {
+        for (npy_intp r = 0; r < g[2]; r++)
+            for (npy_intp c = 0; c < g[3]; c++, d++)
+                if (*d != 0) cells.push_back({patch + r * s.width + c, *d});
     });
     return 0;
 }

@@ -81,19 +81,16 @@ static int conv_pool_grad(PyArrayObject *x, PyArrayObject *winners, PyArrayObjec
     Contiguous X(x), won(winners), G(dp);
     *dW = prepare(*dW, 4, PyArray_DIMS(W), npy<T>::type);
     if (!X.array || !won.array || !G.array || !*dW) return -1;
-    grad_filters<T>(s, (T *)PyArray_DATA(*dW), [&](npy_intp f, std::vector<Cell<T>> &cells) {
-        for (npy_intp i = 0; i < n; i++) {
-            const T *image = X.data<T>() + i * s.maps * s.height * s.width;
-            const T *d = G.data<T>() + (i * s.filters + f) * rows * columns;
-            const uint32_t *bits = won.data<uint32_t>() + (i * s.filters + f) * marked[2] * words;
-            for (npy_intp r = 0; r < marked[2]; r++)
-                for (npy_intp w = 0; w < words; w++)
-                    for (uint32_t left = *bits++; left; left &= left - 1) {
-                        const npy_intp c = w * 32 + __builtin_ctz(left);
-                        const T dp = d[r / pool_h * columns + c / pool_w];
-                        if (dp != 0) cells.push_back({image + r * s.width + c, dp});
-                    }
-        }
+    grad_filters<T>(s, n, X.data<T>(), G.data<T>(), rows * columns, (T *)PyArray_DATA(*dW),
+                    [&](const T *patch, const T *d, npy_intp i, npy_intp f, std::vector<Cell<T>> &cells) {
+        const uint32_t *bits = won.data<uint32_t>() + (i * s.filters + f) * marked[2] * words;
+        for (npy_intp r = 0; r < marked[2]; r++)
+            for (npy_intp w = 0; w < words; w++)
+                for (uint32_t left = *bits++; left; left &= left - 1) {
+                    const npy_intp c = w * 32 + __builtin_ctz(left);
+                    const T dp = d[r / pool_h * columns + c / pool_w];
+                    if (dp != 0) cells.push_back({patch + r * s.width + c, dp});
+                }
     });
     return 0;
 }

@@ -89,7 +89,7 @@ static void add_rows(const Cell<T> *cells, npy_intp n, npy_intp shift, npy_intp 
     for (npy_intp j = 0; j < kw; j += v::lanes) {
         const npy_intp some = std::min<npy_intp>(v::lanes, kw - j);
         typename v::vec sum[ROWS];
-        for (int i = 0; i < ROWS; i++) sum[i] = v::zero();
+        for (int i = 0; i < ROWS; i++) sum[i] = v::load(acc + i * kw_ld + j);
         for (npy_intp c = 0; c < n; c++) {
             const T *x = cells[c].x + shift + j;
             const typename v::vec g = v::set(cells[c].g);
@@ -99,14 +99,15 @@ static void add_rows(const Cell<T> *cells, npy_intp n, npy_intp shift, npy_intp 
     }
 }
 
-// The gradient of one filter, acc (maps, kh, kw_ld), from the cells that have one.
+// The gradient of one filter, acc (maps, kh, kw_ld), goes on with cells of one sample.
 template <class T>
 static void add_cells(const ConvShape &s, const Cell<T> *cells, npy_intp n, T *acc, npy_intp kw_ld) {
-    for (npy_intp m = 0; m < s.maps; m++) {
-        npy_intp i = 0;
-        for (; i + 8 <= s.kh; i += 8, acc += 8 * kw_ld)
-            add_rows<T, 8>(cells, n, (m * s.height + i) * s.width, s.width, s.kw, acc, kw_ld);
-        for (; i < s.kh; i++, acc += kw_ld)
-            add_rows<T, 1>(cells, n, (m * s.height + i) * s.width, s.width, s.kw, acc, kw_ld);
-    }
+    for (npy_intp m = 0; m < s.maps && n; m++)
+        for (npy_intp i = 0; i < s.kh;) {
+            const npy_intp shift = (m * s.height + i) * s.width, left = s.kh - i;
+            const int rows = left >= 11 ? 11 : left >= 9 ? 9 : left >= 4 ? 4 : 1;
+            (rows == 11 ? add_rows<T, 11> : rows == 9 ? add_rows<T, 9> : rows == 4 ? add_rows<T, 4>
+             : add_rows<T, 1>)(cells, n, shift, s.width, s.kw, acc, kw_ld);
+            i += rows, acc += rows * kw_ld;
+        }
 }
