@@ -57,7 +57,7 @@ template <class T> class Screen {
         : s(s), w(w), n(n), x(x), W(W), p(p), winners(winners), words(words),
           lanes(CHOOSE(screen_lanes<T>)()), groups((n + lanes - 1) / lanes),
           pairs((s.filters + 1) / 2), sets((pairs + lanes - 1) / lanes),
-          spectra(groups * SPECTRUM * lanes), squares((groups + 1) * lanes),
+          spectra(groups * SPECTRUM * lanes), squares(groups * lanes),
           filters(pairs * 2 * SCREEN_ROWS * SCREEN_COLUMNS), highest(sets * lanes), left(pairs * n) {}
 
     // Fill p and winners; return the samples for which this could not be done.
@@ -178,7 +178,8 @@ template <class T> class Screen {
     }
 
     // The canonical sums of the cells found, then maxima and winners.
-    void resolve(npy_intp first, npy_intp f, const std::vector<ScreenCell> &found, const std::vector<char> &screened) {
+    void resolve(npy_intp first, npy_intp f, const std::vector<ScreenCell> &found,
+                 const std::vector<char> &screened) {
         const npy_intp taps = s.kh * s.kw, windows = w.rows * w.columns;
         const npy_intp enough = windows * w.pool_h * w.pool_w / 4;  // then the direct way is faster
         std::vector<npy_intp> count(lanes), next(lanes + 1);

@@ -58,15 +58,17 @@ static void transform_images(const ScreenRoots<T> &roots, const T *const *re, co
     v::store(squares, sum), v::store(highest, most);
 }
 
-// A column of the product's inverse transform. MIRRORED: X holds the other half, conjugate.
-template <class T, bool MIRRORED>
-static void transform_back(const ScreenRoots<T> &roots, const T *X, const T *V, npy_intp first,
-                           npy_intp rows, T *z, npy_intp z_row) {
-    const npy_intp step = 2 * simd<T>::lanes;
+// A column of the product's inverse transform. sign -1: X holds the other half, conjugate.
+template <class T>
+static void transform_back(const ScreenRoots<T> &roots, const T *X, int sign, const T *V,
+                           npy_intp first, npy_intp rows, T *z, npy_intp z_row) {
+    typedef simd<T> v;
+    const npy_intp step = 2 * v::lanes;
+    const typename v::vec conjugate = v::set(sign);
     fft<T, 8>(roots.of_64,
               [&](int r) {
-                  Complex<T> a = load_complex(X + (MIRRORED ? (64 - r) % 64 : r) * step);
-                  if (MIRRORED) a.im = -a.im;
+                  Complex<T> a = load_complex(X + (sign * r & 63) * step);
+                  a.im *= conjugate;
                   a = a * (V + 2 * r);
                   return Complex<T>{a.im, a.re};  // exchanged: the inverse is a transform too
               },
@@ -84,10 +86,9 @@ static void screen_pair(const ScreenShape &s, const ScreenRoots<T> &roots, const
     typedef simd<T> v;
     const npy_intp step = 2 * v::lanes, rows = s.rows * s.pool_h, columns = s.columns * s.pool_w;
     for (npy_intp k = 0; k < SCREEN_COLUMNS; k++) {
-        const bool mirrored = k >= SCREEN_HALF;
-        const auto back = mirrored ? transform_back<T, true> : transform_back<T, false>;
-        back(roots, X + (mirrored ? SCREEN_COLUMNS - k : k) * SCREEN_LD * step,
-             V + 2 * SCREEN_ROWS * k, s.kh - 1, rows, z + k * step, SCREEN_COLUMNS * step);
+        const int sign = k < SCREEN_HALF ? 1 : -1;
+        transform_back(roots, X + (sign > 0 ? k : SCREEN_COLUMNS - k) * SCREEN_LD * step, sign,
+                       V + 2 * SCREEN_ROWS * k, s.kh - 1, rows, z + k * step, SCREEN_COLUMNS * step);
     }
     const int pool_h = (int)s.pool_h;
     int number = 0;  // of the window
@@ -110,8 +111,10 @@ static void screen_pair(const ScreenShape &s, const ScreenRoots<T> &roots, const
                     const Complex<T> a = load_complex(window + std::min(i + k, n - 1) * step);
                     most[0][k] = v::max(a.im, most[0][k]), most[1][k] = v::max(a.re, most[1][k]);
                 }
-            for (int f = 0; f < 2; f++, low += v::lanes)
-                most[f][0] = v::max(v::max(most[f][0], most[f][1]), v::max(most[f][2], most[f][3])) - v::load(low);
+            for (int f = 0; f < 2; f++, low += v::lanes) {
+                for (int k = 1; k < 4; k++) most[f][0] = v::max(most[f][k], most[f][0]);
+                most[f][0] -= v::load(low);
+            }
             for (npy_intp first = 0; first < n; first += 64) {
                 unsigned near[2][64];
                 uint64_t any = 0;
