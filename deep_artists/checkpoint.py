@@ -16,7 +16,7 @@ import numpy as np
 
 from .model import DAMAGE, NAMES
 
-FORMAT = 1
+FORMAT = 2
 STATE = ("validation", "test_error", "best_validation_error", "best_iteration", "log", "patience",
          "seconds")
 
@@ -31,6 +31,9 @@ class Checkpoints:
     floatX : str
     splits : three (x, y)
         What is trained on: a checkpoint made of other data is refused.
+    hashes : dict of split name to SHA-256 of x
+    memory_mb : float, optional
+        Where the order of the patches depends on it.
 
     Raises
     ------
@@ -38,12 +41,12 @@ class Checkpoints:
         If the folder cannot be made.
     """
 
-    def __init__(self, folder, recipe, floatX, splits):
+    def __init__(self, folder, recipe, floatX, splits, hashes, memory_mb=None):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         # n_epochs may grow: what was done stays what it was.
         self.run = {"recipe": recipe.replace(n_epochs=1).to_dict(), "floatX": floatX,
-                    "data": fingerprint(splits)}
+                    "data": fingerprint(splits, hashes), "memory_mb": memory_mb}
 
     def paths(self):
         """Return the checkpoints, newest first."""
@@ -73,7 +76,7 @@ class Checkpoints:
         Raises
         ------
         ValueError
-            If the state is that of another run: other recipe, dtype, data or format.
+            If the state is that of another run: other recipe, dtype, data, order or format.
 
         Warns
         -----
@@ -94,8 +97,8 @@ class Checkpoints:
                 continue
             if found != (FORMAT, json.loads(json.dumps(self.run))):
                 raise ValueError(
-                    f"{path} is the state of another run (recipe, floatX, data or format differ); "
-                    "give another folder, or remove it"
+                    f"{path} is the state of another run (recipe, floatX, data, memory_mb or format "
+                    "differ); give another folder, or remove it"
                 )
             for name, value in state.items():
                 setattr(result, name, value)
@@ -108,12 +111,10 @@ class Checkpoints:
         return False
 
 
-def fingerprint(splits):
+def fingerprint(splits, hashes):
     """Return a hash of all labels and patches."""
     digest = hashlib.sha256()
-    for x, y in splits:
-        digest.update(repr((x.shape, str(x.dtype))).encode())
-        digest.update(np.asarray(y, np.int64).tobytes())
-        for i in range(0, len(x), 4096):
-            digest.update(np.ascontiguousarray(x[i : i + 4096]))
+    for (x, y), x_hash in zip(splits, hashes.values()):
+        digest.update(repr((x.shape, str(x.dtype), x_hash)).encode())
+        digest.update(np.ascontiguousarray(y, np.int64))
     return digest.hexdigest()

@@ -103,6 +103,8 @@ def make_parser():
         command.add_argument("--epochs", type=int, metavar="N", help="largest number of epochs")
         command.add_argument("--checkpoint", metavar="DIR",
                              help="keep the state of training here, and go on from it")
+        command.add_argument("--memory", type=float, metavar="MB", help="megabytes of patches to hold "
+                             "in memory; a larger set is read from disk in runs (default: no limit)")
     for command in (reproduce, dataset, train):
         command.add_argument("--seed", type=int, default=SEED, metavar="N",
                              help=f"of split, initial values and shuffling (default: {SEED})")
@@ -136,7 +138,8 @@ def run_reproduce(arguments):
             only={*report.done, *report.reused},  # not what an earlier run left there
         )
         report_set(datasets)
-    train_and_report(datasets, out, seconds, arguments.recipe, arguments.floatX, arguments.checkpoint)
+    train_and_report(datasets, out, seconds, arguments.recipe, arguments.floatX,
+                     arguments.checkpoint, arguments.memory)
     made = "" if arguments.audio_dir else "corpus/ "
     print(f"wrote {out}: {made}patches/ set/ model.npz log.txt results.json")
     return int(arguments.strict and bool(report.failed))
@@ -175,7 +178,8 @@ def run_train(arguments):
     check_recipe(arguments)
     datasets = open_dataset(arguments.set)
     out = make_folder(arguments.out)
-    train_and_report(datasets, out, {}, arguments.recipe, arguments.floatX, arguments.checkpoint)
+    train_and_report(datasets, out, {}, arguments.recipe, arguments.floatX, arguments.checkpoint,
+                     arguments.memory)
     print(f"wrote {out}: model.npz log.txt results.json")
     return 0
 

@@ -47,10 +47,11 @@ def report_set(datasets):
         print(f"left out {name}: {reason}", file=sys.stderr)
     for split, artists in datasets.info.get("absent", {}).items():
         if artists:
-            print(f"{split} has no track of {', '.join(artists)}", file=sys.stderr)
+            more = f" and {len(artists) - 20} more artists" if len(artists) > 20 else ""
+            print(f"{split} has no track of {', '.join(artists[:20])}{more}", file=sys.stderr)
 
 
-def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None):
+def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None, memory_mb=None):
     """Train, save model, log and results into the folder `out`, print the table.
 
     seconds : dict, of the stages before; those of training are added.
@@ -62,7 +63,7 @@ def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None):
     start = time.perf_counter()
     with stage(seconds, "train"):
         result = train(
-            datasets, recipe, floatX=floatX, checkpoint=checkpoint,
+            datasets, recipe, floatX=floatX, checkpoint=checkpoint, memory_mb=memory_mb,
             echo=lambda line: print(line, flush=True),
         )
     seconds["compile"] = round(result.compile_seconds, 3)
@@ -80,6 +81,7 @@ def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None):
     results = {
         "recipe": model.recipe.to_dict(),
         "floatX": floatX,
+        "memory_mb": memory_mb,
         "errors": errors,
         "chance": chance,
         "iterations": len(result.costs),

@@ -14,6 +14,7 @@ import numpy as np
 from .machine import get_versions
 from .model import Model
 from .recipe import IMAGE_SHAPE, load_recipe
+from .stream import check_values, open_streams
 
 PATIENCE_INCREASE = 2
 IMPROVEMENT_THRESHOLD = 0.995
@@ -60,7 +61,8 @@ class Result:
 
 
 def train(
-    datasets, recipe="page", floatX="float32", n_epochs=None, echo=None, checkpoint=None, **overrides
+    datasets, recipe="page", floatX="float32", n_epochs=None, echo=None, checkpoint=None,
+    memory_mb=None, **overrides
 ):
     """Train the network of a recipe.
 
@@ -79,6 +81,9 @@ def train(
     checkpoint : str or path, optional
         Folder that the state of the run is kept in, written after every validation. A run that
         finds there the state of the same run goes on from it, to the same bits.
+    memory_mb : float, optional
+        Megabytes (10 ** 6 bytes) that the patches may take in memory. A set that takes more is read
+        in blocks, and if the recipe shuffles, in another order: see `stream`.
     **overrides
         Values for other fields of the recipe, as ``learning_rate=0.05``.
 
@@ -90,14 +95,16 @@ def train(
     ------
     ValueError
         If the recipe or an override is wrong, or the sets are: their widths, lengths, labels
-        beyond the outputs, fewer patches than a minibatch, values that are not finite.
+        beyond the outputs, fewer patches than a minibatch, values that are not finite; or if
+        `memory_mb` is too little for the batch size.
     RuntimeError
         If no C++ compiler is found.
 
     Warns
     -----
     RuntimeWarning
-        Once, when a cost is not finite: the run has diverged. It goes on, as in 2013.
+        Once, when a cost is not finite: the run has diverged. It goes on, as in 2013. And where the
+        set is larger than the machine's memory and `memory_mb` is not given.
 
     Notes
     -----
@@ -125,20 +132,25 @@ def train(
             echo(line)
 
     say("... loading data")
-    splits = [check_split(name, split, recipe.batch_size, floatX)
+    splits = [check_split(name, split, recipe.batch_size)
               for name, split in zip(("train", "valid", "test"), as_three(datasets))]
     label_names = list(getattr(datasets, "label_names", None) or [])
     recipe = recipe.replace(n_out=count_outputs(recipe, splits, label_names))
+
+    streams = open_streams(splits, recipe, floatX, memory_mb)
+    hashes = check_values(splits, floatX, checkpoint is not None, getattr(datasets, "sha256", {}))
 
     checkpoints = None
     if checkpoint is not None:
         from .checkpoint import Checkpoints
 
-        checkpoints = Checkpoints(checkpoint, recipe, floatX, splits)
+        # Only a streamed order depends on the memory.
+        memory = memory_mb if streams and recipe.shuffle else None
+        checkpoints = Checkpoints(checkpoint, recipe, floatX, splits, hashes, memory)
 
     say("... building the model")
     start = time.perf_counter()
-    functions = Functions(recipe, floatX, splits)
+    functions = Functions(recipe, floatX, splits, streams)
     result.compile_seconds = time.perf_counter() - start
 
     say("... training")
@@ -218,7 +230,7 @@ def run_epochs(recipe, functions, result, say, save=None):
 
 
 class Functions:
-    """The compiled functions of a run, over data held in shared variables.
+    """The compiled functions of a run, over data held in shared variables: all of it, or a block.
 
     Attributes
     ----------
@@ -231,7 +243,7 @@ class Functions:
         The parameters of lowest validation error, kept by the loop.
     """
 
-    def __init__(self, recipe, floatX, splits):
+    def __init__(self, recipe, floatX, splits, streams=None):
         import pytensor
         import pytensor.tensor as pt
 
@@ -243,31 +255,44 @@ class Functions:
         self.n_batches = [len(x) // batch_size for x, _ in splits]
         self.network = network = Network(recipe, batch_size, floatX)
         index = pt.lscalar("index")
-        self.order = pytensor.shared(np.arange(len(splits[0][0])), name="order")
+        self.streams = streams or [None] * 3
+        self.order = None
+        if recipe.shuffle and streams is None:
+            self.order = pytensor.shared(np.arange(len(splits[0][0])), name="order")
 
-        def give(x, y, order=None):
-            # The memory of float32 x is used as it is, of a memory-mapped file too.
-            shared_x = pytensor.shared(np.asarray(x, dtype=floatX), borrow=True, name="x")
-            # 2013: y is stored as floatX and cast to int32 in the graph.
-            shared_y = pytensor.shared(np.asarray(y, dtype=floatX), borrow=True, name="y")
+        def give(split, stream, order):
+            if stream is not None:
+                shared_x, shared_y, order = stream.x, stream.y, stream.order
+            else:
+                x, y = split[:2]
+                # The memory of float32 x is used as it is, of a memory-mapped file too.
+                shared_x = pytensor.shared(np.asarray(x, dtype=floatX), borrow=True, name="x")
+                # 2013: y is stored as floatX and cast to int32 in the graph.
+                shared_y = pytensor.shared(np.asarray(y, dtype=floatX), borrow=True, name="y")
             rows = slice(index * batch_size, (index + 1) * batch_size)
             rows = rows if order is None else order[rows]
+            x, y = pt.cast(shared_x[rows], floatX), pt.cast(shared_y[rows], "int32")
             return {
-                network.x: pt.specify_shape(shared_x[rows], network.x.type.shape),
-                network.y: pt.specify_shape(pt.cast(shared_y[rows], "int32"), (batch_size,)),
+                network.x: pt.specify_shape(x, network.x.type.shape),
+                network.y: pt.specify_shape(y, (batch_size,)),
             }
 
-        order = self.order if recipe.shuffle else None
-        self.train_model = compile_function(
-            [index], network.cost, updates=network.updates(), givens=give(*splits[0], order)
-        )
-        self.validate_model, self.test_model = (
-            compile_function([index], network.errors, givens=give(*split)) for split in splits[1:]
+        givens = [give(*given) for given in zip(splits, self.streams, (self.order, None, None))]
+        functions = [
+            compile_function([index], network.cost, updates=network.updates(), givens=givens[0]),
+            compile_function([index], network.errors, givens=givens[1]),
+            compile_function([index], network.errors, givens=givens[2]),
+        ]
+        self.train_model, self.validate_model, self.test_model = (
+            function if stream is None else stream.feed(function)
+            for function, stream in zip(functions, self.streams)
         )
 
     def start_epoch(self, epoch):
         """Draw the order of an epoch: of it and the seed alone."""
-        if self.recipe.shuffle:
+        if self.streams[0] is not None:
+            self.streams[0].start_epoch(epoch)
+        elif self.order is not None:
             rng = np.random.RandomState([self.recipe.seed, epoch])
             self.order.set_value(rng.permutation(len(self.order.get_value(borrow=True))))
 
@@ -291,7 +316,7 @@ def as_three(datasets):
     return splits
 
 
-def check_split(name, split, batch_size, floatX):
+def check_split(name, split, batch_size):
     """Return (x, y) of a split as arrays that can be trained on."""
     try:
         x, y = (np.asarray(a) for a in split[:2])
@@ -308,11 +333,6 @@ def check_split(name, split, batch_size, floatX):
             f"{name}: {len(x)} patches do not fill one minibatch of {batch_size}; take a smaller "
             "batch_size or more tracks"
         )
-    for i in range(0, len(x), 4096):
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(x[i : i + 4096].astype(floatX, copy=False)).all()
-        if not finite:
-            raise ValueError(f"{name}: x has values that are not finite, near row {i}; remove them")
     return x, y
 
 
