@@ -12,6 +12,8 @@ from .train import IMPROVEMENT_THRESHOLD, PATIENCE_INCREASE
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"  # colour-blind people tell them apart
 
+MOST_LABELS = 150  # of a confusion matrix
+
 STYLE = {"font.size": 7, "axes.titlesize": 7, "axes.labelsize": 7, "legend.fontsize": 6}
 STYLE |= {"axes.linewidth": 0.5, "axes.titlepad": 3, "axes.labelpad": 2, "legend.frameon": False}
 STYLE |= {"xtick.labelsize": 6, "xtick.major.width": 0.5, "xtick.major.size": 2}
@@ -117,7 +119,8 @@ def plot_confusion(model, split, per="track", parameters="best"):
     Returns
     -------
     Axes
-        A row is a label, its entries are shares of it; blue rows do not occur in the split.
+        A row is a label, its entries are shares of it; blue rows do not occur in the split. Of
+        more than 150 labels the commonest of the split are drawn, the others as one.
     """
     from matplotlib import colormaps
     from sklearn.metrics import confusion_matrix
@@ -127,11 +130,20 @@ def plot_confusion(model, split, per="track", parameters="best"):
         raise ValueError(f"per = {per!r}; there are 'patch' and, if tracks are known, 'track'")
     if per == "track":
         tracks, predicted = model.predict_tracks(x, track, parameters)
-        actual = np.asarray(y)[[np.argmax(track == t) for t in tracks]]
+        actual = np.asarray(y)[np.unique(track, return_index=True)[1]]
     else:
         actual, predicted = np.asarray(y), model.predict(x, parameters)
     n = max(len(model.label_names), actual.max() + 1, predicted.max() + 1)
     names = [*model.label_names, *map(str, range(len(model.label_names), n))]
+    what = {"track": "tracks", "patch": "patches"}[per]
+    error = f"{len(actual)} {what}, error {100 * np.mean(actual != predicted):.1f} %"
+    if n > MOST_LABELS:  # more than can be seen, and n squared of them
+        kept = np.sort(np.argsort(-np.bincount(actual, minlength=n), kind="stable")[:MOST_LABELS])
+        place = np.full(n, MOST_LABELS)
+        place[kept] = np.arange(MOST_LABELS)
+        actual, predicted = place[actual], place[predicted]
+        names = [*(names[i] for i in kept), f"{n - MOST_LABELS} others"]
+        n = MOST_LABELS + 1
     names = [name if len(name) <= 20 else f"{name[:19]}…" for name in names]
     counts = confusion_matrix(actual, predicted, labels=range(n))
     total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -142,8 +154,6 @@ def plot_confusion(model, split, per="track", parameters="best"):
     step = -(-n // 30)  # so many names can be read
     axes.set_xticks(range(0, n, step), names[::step], rotation=90, parse_math=False)
     axes.set_yticks(range(0, n, step), names[::step], parse_math=False)
-    what = {"track": "tracks", "patch": "patches"}[per]
-    error = f"{len(actual)} {what}, error {100 * np.mean(actual != predicted):.1f} %"
     axes.set(xlabel="predicted", ylabel="actual", title=error)
     axes.figure.colorbar(image, label=f"share of the {what} of a label")
     return axes

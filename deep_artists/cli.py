@@ -204,10 +204,10 @@ def run_features(arguments):
     from .features import extract_features, save_features
     from .model import Model
 
-    make_folder(Path(arguments.out).parent)
+    folder = make_folder(Path(arguments.out).parent)
     features = extract_features(
         Model.load(arguments.model), arguments.audio, arguments.layer, arguments.aggregate,
-        jobs=arguments.jobs,
+        jobs=arguments.jobs, scratch=folder,
     )
     save_features(features, arguments.out, layer=arguments.layer, aggregate=arguments.aggregate)
     rows, width = features.features.shape

@@ -5,6 +5,7 @@ output for every patch of a track, or statistics of it over the track.
 """
 
 import os
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,8 @@ class Features(NamedTuple):
     failed: list  # of (path, reason)
 
 
-def extract_features(model, paths, layer="hidden", aggregate="mean", parameters="best", jobs=1):
+def extract_features(model, paths, layer="hidden", aggregate="mean", parameters="best", jobs=1,
+                     scratch=None):
     """Compute what a layer makes of audio files: features for other tasks.
 
     Parameters
@@ -41,6 +43,9 @@ def extract_features(model, paths, layer="hidden", aggregate="mean", parameters=
     parameters : {'best', 'last'}
     jobs : int
         See `predict.predict_tracks`.
+    scratch : str or path, optional
+        Folder to keep the rows in, in a file without a name, instead of in memory: the features are
+        then memory-mapped, and the file is gone when they are.
 
     Returns
     -------
@@ -55,7 +60,8 @@ def extract_features(model, paths, layer="hidden", aggregate="mean", parameters=
     """
     if aggregate not in AGGREGATES:
         raise ValueError(f"aggregate = {aggregate!r}; there are {', '.join(AGGREGATES)}")
-    rows, names, failed = [], [], []
+    rows, counts, names, failed = [], [], [], []
+    file = None if scratch is None else tempfile.TemporaryFile(dir=scratch)
 
     def transform(x):
         return model.transform(x, layer, parameters)
@@ -67,12 +73,21 @@ def extract_features(model, paths, layer="hidden", aggregate="mean", parameters=
         if aggregate != "none":
             statistics = [x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)]
             x = np.concatenate(statistics[: 1 + (aggregate == "meanstd")])[None].astype(x.dtype)
-        rows.append(x)
+        width = x.shape[1]
+        if file is None:
+            rows.append(x)
+        else:
+            file.write(np.ascontiguousarray(x))
+        counts.append(len(x))
         names.append(path)
-    if not rows:
+    if not names:
         raise AudioError(f"no file could be used; {failed[0][0]}: {failed[0][1]}")
-    track = np.repeat(np.arange(len(rows)), [len(x) for x in rows])
-    return Features(np.concatenate(rows), track, names, failed)
+    track = np.repeat(np.arange(len(names)), counts)
+    if file is None:
+        features = np.concatenate(rows)
+    else:
+        features = np.memmap(file, model.floatX, "r+", shape=(len(track), width))
+    return Features(features, track, names, failed)
 
 
 def save_features(features, path, **about):

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .recipe import IMAGE_SHAPE, Recipe, from_dict
+from .stream import read_pieces
 
 BATCH = 512  # patches that are computed at once
 
@@ -193,24 +194,30 @@ class Model:
         if not self.is_whole:
             raise ModelError("the model holds the first layer only; it has layer='pool' to give")
 
-    def _compute(self, x, parameters):
-        """Return pooled maps, and of a whole model hidden units, logits and probabilities."""
+    def _compute(self, x, parameters, layer, order=None):
+        """Yield what a layer makes of the patches, some at a time, with no more in memory.
+
+        layer : index of pooled maps, and of a whole model hidden units, logits, probabilities
+        order : int array, optional, of the patches
+        """
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != np.prod(IMAGE_SHAPE):
             raise ValueError(f"x has shape {x.shape}; (n, {np.prod(IMAGE_SHAPE)}) is needed")
-        if not np.isfinite(x).all():
-            raise ValueError("x has values that are not finite; remove those patches")
         if parameters not in ("best", "last"):
             raise ValueError(f"parameters = {parameters!r}; there are 'best' and 'last'")
         if parameters not in self._functions:
             self._functions[parameters] = compile_forward(self, getattr(self, parameters))
         forward = self._functions[parameters]
-        some = x if len(x) else np.zeros((1, x.shape[1]))  # no row gives arrays of no row
-        batches = [
-            forward(np.asarray(some[i : i + BATCH], self.floatX))
-            for i in range(0, len(some), BATCH)
-        ]
-        return [np.concatenate(arrays)[: len(x)] for arrays in zip(*batches)]
+        if not len(x):  # no row gives an array of no row
+            yield forward(np.zeros((1, x.shape[1]), self.floatX))[layer][:0]
+        if order is None:
+            pieces = read_pieces(x, BATCH)
+        else:
+            pieces = (x[order[i : i + BATCH]] for i in range(0, len(order), BATCH))
+        for some in pieces:
+            if not np.isfinite(some).all():
+                raise ValueError("x has values that are not finite; remove those patches")
+            yield forward(np.asarray(some, self.floatX))[layer]
 
     def predict_log_proba(self, x, parameters="best"):
         """Return the log-probability of every output for every patch.
@@ -224,10 +231,14 @@ class Model:
         -------
         np.ndarray [shape=(n, n_out)], of the model's dtype
         """
+        self._need_whole()
+        return np.concatenate(list(self._compute_log_p(x, parameters)))
+
+    def _compute_log_p(self, x, parameters, order=None):
         from scipy.special import log_softmax
 
-        self._need_whole()
-        return log_softmax(self._compute(x, parameters)[2], axis=1)
+        for logits in self._compute(x, parameters, 2, order):
+            yield log_softmax(logits, axis=1)
 
     def transform(self, x, layer="hidden", parameters="best"):
         """Return what a layer makes of every patch: features for other tasks.
@@ -248,12 +259,12 @@ class Model:
             raise ValueError(f"layer = {layer!r}; there are {', '.join(layers)}")
         if layer != "pool":
             self._need_whole()
-        return self._compute(x, parameters)[layers[layer]]
+        return np.concatenate(list(self._compute(x, parameters, layers[layer])))
 
     def predict(self, x, parameters="best"):
         """Return the likeliest output for every patch: an int array [shape=(n,)]."""
         self._need_whole()
-        return self._compute(x, parameters)[3].argmax(axis=1)
+        return np.concatenate([p.argmax(axis=1) for p in self._compute(x, parameters, 3)])
 
     def predict_tracks(self, x, track, parameters="best"):
         """Return the likeliest output for every track: mean log-probability over its patches.
@@ -271,11 +282,22 @@ class Model:
         predicted : int np.ndarray
             An output for each.
         """
-        log_p = self.predict_log_proba(x, parameters).astype(np.float64)
+        self._need_whole()
         tracks, row = np.unique(track, return_inverse=True)
-        total = np.zeros((len(tracks), log_p.shape[1]))
-        np.add.at(total, row, log_p)
-        return tracks, (total / np.bincount(row)[:, None]).argmax(axis=1)
+        order = None
+        if (row[1:] < row[:-1]).any():
+            order = np.argsort(row, kind="stable")
+            row = row[order]
+        predicted, last, done = np.empty(len(tracks), int), None, 0
+        for log_p in self._compute_log_p(x, parameters, order):
+            some = row[done : done + len(log_p)]
+            done += len(log_p)
+            # The patches of a track follow each other: one sum is kept, not one a track.
+            first = np.flatnonzero(np.diff(some, prepend=-1))
+            for r, total in zip(some[first], np.add.reduceat(log_p, first, dtype=np.float64)):
+                total = total + sums if r == last else total
+                last, sums, predicted[r] = r, total, total.argmax()
+        return tracks, predicted
 
     def evaluate(self, split, parameters="best"):
         """Return the error of the patches, and of the tracks where they are known.
@@ -294,9 +316,8 @@ class Model:
         errors = {"patch_error": float(np.mean(self.predict(x, parameters) != y)), "track_error": None}
         if track and track[0] is not None:
             tracks, predicted = self.predict_tracks(x, track[0], parameters)
-            label = dict(zip(track[0].tolist(), y.tolist()))
-            actual = [label[t] for t in tracks.tolist()]
-            errors["track_error"] = float(np.mean(predicted != actual))
+            _, first = np.unique(track[0], return_index=True)
+            errors["track_error"] = float(np.mean(predicted != np.asarray(y)[first]))
         return errors
 
 

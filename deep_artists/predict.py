@@ -76,7 +76,7 @@ def find_audio(paths):
     return list(found.values())
 
 
-def predict_tracks(model, paths, top=None, parameters="best", jobs=1):
+def predict_tracks(model, paths, top=10, parameters="best", jobs=1):
     """Name the artists of audio files.
 
     Parameters
@@ -84,8 +84,9 @@ def predict_tracks(model, paths, top=None, parameters="best", jobs=1):
     model : Model
     paths : list of str or path
         Files and folders, see `find_audio`.
-    top : int, optional
-        Artists to name for a track; all if not given.
+    top : int or None
+        Artists to name for a track; None: all, which of thousands of artists and tracks takes
+        more memory than there is.
     parameters : {'best', 'last'}
     jobs : int
         Processes that read audio, -1 for one a core. One is faster for fewer than some hundred

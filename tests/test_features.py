@@ -40,6 +40,19 @@ def test_rows_are_patches_or_statistics_of_them(model, tmp_path, layer):
     assert means.track_names == paths and means.track.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("aggregate", ["none", "meanstd"])
+def test_rows_kept_in_a_file_are_the_same(model, tmp_path, aggregate):
+    paths = [write_noise(tmp_path / f"{i}.flac", i + 1.0, seed=i) for i in range(2)]
+    expected = extract_features(model, paths, aggregate=aggregate)
+    (tmp_path / "scratch").mkdir()
+    found = extract_features(model, paths, aggregate=aggregate, scratch=tmp_path / "scratch")
+    assert isinstance(found.features, np.memmap) and not list((tmp_path / "scratch").iterdir())
+    np.testing.assert_array_equal(found.features, expected.features)
+    np.testing.assert_array_equal(found.track, expected.track)
+    save_features(found, tmp_path / "f.npz")
+    np.testing.assert_array_equal(np.load(tmp_path / "f.npz")["features"], expected.features)
+
+
 def test_files_hold_plain_arrays(tmp_path):
     names = ["-a b.wav", "über 音.wav"]
     features = Features(np.ones((3, 2), "float32"), np.array([0, 1, 1]), names, [])

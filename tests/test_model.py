@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -62,6 +63,33 @@ def test_tracks_are_predicted_by_mean_log_probability():
     assert errors["track_error"] == pytest.approx(1 / 3)
     assert errors["patch_error"] == np.mean(model.predict(x) != y)
     assert model.evaluate((x, y))["track_error"] is None
+
+
+def test_tracks_may_come_in_any_order_and_lie_across_batches(monkeypatch):
+    monkeypatch.setattr("deep_artists.model.BATCH", 16)
+    model, rng = make_model(), np.random.RandomState(1)
+    x, track = rng.uniform(size=(100, 2560)), np.repeat([5, 8, 9, 11], [40, 3, 7, 50])
+    expected = [model.predict_log_proba(x[track == t]).mean(axis=0).argmax() for t in np.unique(track)]
+    mixed = rng.permutation(100)
+    for order in (np.arange(100), mixed):
+        tracks, predicted = model.predict_tracks(x[order], track[order])
+        np.testing.assert_array_equal(tracks, [5, 8, 9, 11])
+        np.testing.assert_array_equal(predicted, expected)
+    y = np.repeat(expected, [40, 3, 7, 50])
+    assert model.evaluate((x[mixed], y[mixed], track[mixed]))["track_error"] == 0
+
+
+def test_evaluation_takes_no_memory_per_patch_and_artist():
+    recipe = load_recipe("page", nkerns=1, n_hidden=4, n_out=2000)
+    values = {name: np.ones(shape, "float32") for name, shape in expected_shapes(recipe).items()}
+    model, peaks = Model(values, values, recipe, []), []
+    for n in (10, 1100, 3000):
+        x, y = np.zeros((n, 2560), "float32"), np.zeros(n, int)
+        tracemalloc.start()
+        model.evaluate((x, y, np.arange(n) // 2))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < 1.1 * peaks[1]
 
 
 @pytest.mark.parametrize("floatX", ["float32", "float64"])

@@ -184,6 +184,18 @@ def test_confusion_counts_patches_and_tracks():
     axes.figure.draw_without_rendering()  # no dollar is taken for mathematics
 
 
+def test_confusion_of_thousands_of_artists_is_of_the_commonest():
+    model = make_model()
+    model.label_names = [f"artist {i}" for i in range(3000)]
+    y = np.concatenate([np.arange(1000, 2000), np.arange(1400, 1520), [2999]])
+    model.predict = lambda x, parameters: np.where(y == 2999, 7, y)
+    axes = plot_confusion(model, (np.zeros((len(y), 2560)), y), per="patch")
+    shares = np.ma.filled(image_of(axes).get_array(), np.nan)
+    np.testing.assert_array_equal(shares, np.eye(151))
+    assert axes.get_title() == "1121 patches, error 0.1 %"
+    assert axes.get_yticklabels()[0].get_text() == "artist 1000"
+
+
 def test_confusion_needs_tracks_to_count_them():
     x, y = np.zeros((2, 2560)), np.zeros(2, int)
     for split, per in (((x, y), "track"), ((x, y, None), "track"), ((x, y), "album")):
