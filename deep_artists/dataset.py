@@ -86,7 +86,8 @@ def label_tracks(patch_dir, labels="folder", only=None):
         Patch files without an artist, and CSV rows without a patch file.
     """
     names = [name.removesuffix(SUFFIX) for name in find_files(patch_dir, (SUFFIX,))]
-    names = [name for name in names if only is None or name in only]
+    if only is not None:
+        names = sorted(set(only).intersection(names))
     if not names:
         raise ValueError(f"{patch_dir}: holds no patch file (*{SUFFIX}); extract the audio first")
     if labels == "folder":
