@@ -2,17 +2,29 @@
 //
 // Within 1 unit in the last place of double; float goes through double and is rounded once.
 
-static double exp_(double x) {
-    if (!(x < 709.79)) return x != x ? x : HUGE_VAL;
-    if (x < -745.2) return 0.0;
-    const double k = std::nearbyint(x * 1.4426950408889634074);
-    double r = std::fma(-k, 6.93147180369123816490e-01, x);  // ln 2, its upper 33 bits
-    r = std::fma(-k, 1.90821492927058770002e-10, r);         // and the rest of it
-    double sum = 1.0 / 6227020800.0;                         // 1/13!, then Horner down to 1
-    const double factorial[] = {479001600.0, 39916800.0, 3628800.0, 362880.0, 40320.0, 5040.0,
-                                720.0, 120.0, 24.0, 6.0, 2.0, 1.0, 1.0};
-    for (int i = 0; i < 13; i++) sum = std::fma(sum, r, 1.0 / factorial[i]);
-    return std::ldexp(sum, (int)k);
+// Without a branch or a call, so that the compiler can compute lanes of it.
+static inline double exp_(double x) {
+    const double shift = 6755399441055744.0;  // 1.5 * 2^52: what is added to it becomes an integer
+    const double in = x < -746.0 ? -746.0 : x > 710.0 ? 710.0 : x;
+    const double shifted = in * 1.4426950408889634074 + shift, k = shifted - shift;
+    double r = std::fma(-k, 6.93147180369123816490e-01, in);  // ln 2, its upper 33 bits
+    r = std::fma(-k, 1.90821492927058770002e-10, r);          // and the rest of it
+    double sum = 1.0 / 6227020800.0;                          // 1/13!, then Horner down to 1
+    sum = std::fma(sum, r, 1.0 / 479001600.0), sum = std::fma(sum, r, 1.0 / 39916800.0);
+    sum = std::fma(sum, r, 1.0 / 3628800.0), sum = std::fma(sum, r, 1.0 / 362880.0);
+    sum = std::fma(sum, r, 1.0 / 40320.0), sum = std::fma(sum, r, 1.0 / 5040.0);
+    sum = std::fma(sum, r, 1.0 / 720.0), sum = std::fma(sum, r, 1.0 / 120.0);
+    sum = std::fma(sum, r, 1.0 / 24.0), sum = std::fma(sum, r, 1.0 / 6.0);
+    sum = std::fma(sum, r, 0.5), sum = std::fma(sum, r, 1.0), sum = std::fma(sum, r, 1.0);
+    // Times 2^k, as two powers: 2^-1075 is no number. The second product alone is rounded.
+    uint64_t n, one;
+    memcpy(&n, &shifted, 8), memcpy(&one, &shift, 8);
+    n -= one - 2048;  // k + 2048
+    const uint64_t half = n >> 1, bits[2] = {(half - 1) << 52, (n - half - 1) << 52};
+    double powers[2];
+    memcpy(powers, bits, 16);
+    const double y = sum * powers[0] * powers[1];
+    return x >= 709.79 ? HUGE_VAL : x < -745.2 ? 0.0 : y;
 }
 
 static double log_(double x) {

@@ -1,15 +1,14 @@
 // softmax over rows, its gradient, and the two of the negative log-likelihood of a label.
 //
-// Every sum runs in double, over the columns in their order. Rows are few and short: one thread.
+// Every sum runs in double, over the columns in their order. A row has one owner.
 
-#include "host.h"
-#include "exp_log.h"
+#define KERNEL "softmax_row.h"
+#include "isa.h"
 
-template <class T> static double highest(const T *row, npy_intp k) {
-    T most = row[0];
-    for (npy_intp j = 1; j < k; j++)
-        if (row[j] > most) most = row[j];
-    return most;
+// Call body(row, thread) for each row: on one thread where there are few entries.
+template <class Body> static void share_rows(npy_intp n, npy_intp k, const Body &body) {
+    if (n * k >= 20000) return share(n, body);
+    for (npy_intp i = 0; i < n; i++) body(i, 0);
 }
 
 // p = exp(x - max x) / sum
@@ -18,14 +17,15 @@ template <class T> static int softmax(PyArrayObject *x, PyArrayObject **p) {
     Contiguous X(x);
     *p = prepare(*p, 2, PyArray_DIMS(x), npy<T>::type);
     if (!X.array || !*p) return -1;
-    std::vector<double> e(k);
-    for (npy_intp i = 0; i < n && k; i++) {
-        const T *row = X.data<T>() + i * k;
-        const double most = highest(row, k);
-        double sum = 0;
-        for (npy_intp j = 0; j < k; j++) sum += e[j] = exp_(row[j] - most);
-        for (npy_intp j = 0; j < k; j++) ((T *)PyArray_DATA(*p))[i * k + j] = (T)(e[j] / sum);
-    }
+    if (!k) return 0;
+    std::vector<double> scratch(count_threads(n) * k);
+    const auto exp_all = CHOOSE(exp_row<T>);
+    const auto divide = CHOOSE(divide_row<T>);
+    share_rows(n, k, [&](npy_intp i, int thread) {
+        double *e = scratch.data() + thread * k, most;
+        const double sum = exp_all(X.data<T>() + i * k, k, e, &most);
+        divide(e, k, sum, (T *)PyArray_DATA(*p) + i * k);
+    });
     return 0;
 }
 
@@ -73,15 +73,16 @@ static int nll(PyArrayObject *x, PyArrayObject *y, PyArrayObject **out, PyArrayO
     *out = prepare(*out, 1, &n, npy<T>::type);
     *p = prepare(*p, 2, PyArray_DIMS(x), npy<T>::type);
     if (!*out || !*p) return -1;
-    std::vector<double> e(k);
-    for (npy_intp i = 0; i < n; i++) {
+    std::vector<double> scratch(count_threads(n) * k);
+    const auto exp_all = CHOOSE(exp_row<T>);
+    const auto divide = CHOOSE(divide_row<T>);
+    share_rows(n, k, [&](npy_intp i, int thread) {
         const T *row = X.data<T>() + i * k;
-        const double most = highest(row, k);
-        double sum = 0;
-        for (npy_intp j = 0; j < k; j++) sum += e[j] = exp_(row[j] - most);
-        for (npy_intp j = 0; j < k; j++) ((T *)PyArray_DATA(*p))[i * k + j] = (T)(e[j] / sum);
-        ((T *)PyArray_DATA(*out))[i] = (T)(log_(sum) - (row[Y.data<int>()[i]] - most));
-    }
+        double *e = scratch.data() + thread * k, most;
+        const double sum = exp_all(row, k, e, &most);
+        divide(e, k, sum, (T *)PyArray_DATA(*p) + i * k);
+        ((T *)PyArray_DATA(*out))[i] = (T)(plain::log_(sum) - (row[Y.data<int>()[i]] - most));
+    });
     return 0;
 }
 
