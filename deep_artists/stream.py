@@ -164,6 +164,8 @@ def open_streams(splits, recipe, floatX, memory_mb):
                 stacklevel=3,
             )
         return None
+    if not memory_mb > 0:
+        raise ValueError(f"memory_mb = {memory_mb}; a positive number is needed")
     if needed <= memory_mb * 1e6:
         return None
     for x, _ in splits:

@@ -64,7 +64,7 @@ def test_what_an_earlier_run_left_is_not_mixed_in(audio, tmp_path):
     assert (out / "set" / "train_x.npy").read_bytes() != before
 
 
-def test_the_steps_are_the_whole(audio, tmp_path):
+def test_the_steps_are_the_whole(audio, tmp_path, capsys):
     seed = ["--seed", "5"]
     main(["reproduce", str(audio), "--out", str(tmp_path / "whole"), *QUICK, *seed])
     patches, set_, model = (str(tmp_path / name) for name in ("patches", "set", "model"))
@@ -73,6 +73,8 @@ def test_the_steps_are_the_whole(audio, tmp_path):
     assert main(["train", set_, "--out", model, *QUICK[:-2], *seed]) == 0
     a, b = (Model.load(tmp_path / name / "model.npz") for name in ("whole", "model"))
     assert all(a.last[n].tobytes() == b.last[n].tobytes() for n in a.last)
+    assert main(["train", set_, "--out", model, *QUICK[:-2], "--memory", "0.5"]) == 2
+    assert "memory_mb = 0.5; with minibatches" in capsys.readouterr().err
 
 
 def test_one_bad_file_is_left_out_and_counted(audio, tmp_path, capsys):

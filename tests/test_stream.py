@@ -195,6 +195,9 @@ def test_memory_that_holds_no_runs_is_refused(sets):
     with pytest.raises(ValueError, match="memory_mb = 5; .* at least 43 is needed"):
         train(sets, "page", memory_mb=5, **SMALL)
     train(sets, "page", memory_mb=43, **{**SMALL, "n_epochs": 1})
+    for memory_mb in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="a positive number"):
+            train(sets, "page", memory_mb=memory_mb, **SMALL)
 
 
 @pytest.mark.parametrize("change", [np.asfortranarray, lambda x: x.astype(">f4"),
