@@ -119,13 +119,15 @@ def measure_sets(path, memory_mb, rounds):
                     seconds.setdefault((how, order, cache), []).append(
                         (time.perf_counter() - start) / (some - skip))
     for order in ("stored", "shuffled"):
-        streams = runs[f"{memory_mb:.0f} MB", order][1]
+        stream = runs[f"{memory_mb:.0f} MB", order][1][0]
+        if stream.coming is not None:
+            stream.coming[1].result()  # one reader at a time
         for cache in ("cold", "warm"):
             release(x)
             if cache == "cold":
                 forget(path)
-            start, blocks = time.perf_counter(), range(streams[0].n_blocks)
-            n_rows = sum(len(streams[0].read(99, block)[0]) for block in blocks)
+            start = time.perf_counter()
+            n_rows = sum(len(stream.read(99, block)[0]) for block in range(stream.n_blocks))
             reading[f"in runs, {order}, {cache}"] = n_rows * ROW_BYTES / (time.perf_counter() - start)
     release(x)
     forget(path)

@@ -89,6 +89,7 @@ class Stream:
         return index - block * in_block
 
     def bring(self, *wanted):
+        """Put the block (epoch, block) in place, and have the one after it read."""
         if self.coming is None or self.coming[0] != wanted:
             self.coming = wanted, self.reader.submit(self.read, *wanted)
         values = self.coming[1].result()
@@ -104,7 +105,10 @@ class Stream:
             self.coming = following, self.reader.submit(self.read, *following)
 
     def read(self, epoch, block):
-        """Return x and y of a block, run after run, and the order of its patches."""
+        """Return x and y of a block, run after run, and the order of its patches.
+
+        Only `reader` may call this: x is the spare memory.
+        """
         n = self.n_runs * self.run
         if self.seed is None:
             runs = np.arange(self.n_runs)

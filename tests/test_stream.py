@@ -64,7 +64,7 @@ def test_a_shuffled_epoch_is_a_permutation_read_in_runs(tmp_path, n, batch_size,
     run = stream.run
     assert run >= 128 and run % batch_size == 0 and stream.runs <= most
     for block in range(stream.n_blocks):
-        x_block, _, order = stream.read(1, block)
+        x_block, _, order = stream.reader.submit(stream.read, 1, block).result()
         assert sorted(order) == list(range(len(x_block))) and len(order) < (most + 1) * run
         heads = x_block[::run, 0]
         assert (heads % run == 0).all()
