@@ -16,6 +16,7 @@ import json
 import os
 import posixpath
 import shutil
+import sys
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .patches import PATCH_SIZE, find_files
+from .shards import MANIFEST, Shards
 
 FORMAT = 1
 SPLITS = ("train", "valid", "test")
@@ -63,20 +65,46 @@ class Track(NamedTuple):
     group: str  # tracks of one group are never split; the name itself if there is none
 
 
+class PatchFiles:
+    """The tracks of a folder of ``*.mel.npy``; `Shards` are those of a folder of shards."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.names = [name.removesuffix(SUFFIX) for name in find_files(folder, (SUFFIX,))]
+
+    def open(self, name):
+        """Return (patches, settings) of a track; EOFError if they are damaged."""
+        path = self.folder / f"{name}{SUFFIX}"
+        return _load(path, np.float32, (PATCH_SIZE,)), _read_settings(path)
+
+
+def open_patches(patch_dir):
+    """Open what `extraction.extract_folder` wrote: PatchFiles or Shards."""
+    patch_dir = Path(patch_dir)
+    files = PatchFiles(patch_dir)
+    if not (patch_dir / MANIFEST).exists():
+        return files
+    if files.names:
+        raise ValueError(
+            f"{patch_dir}: holds shards, and the file {files.names[0]}{SUFFIX}; keep one of the two"
+        )
+    return Shards(patch_dir)
+
+
 def label_tracks(patch_dir, labels="folder", only=None):
-    """Give every patch file its artist.
+    """Give every track that has patches its artist.
 
     Parameters
     ----------
-    patch_dir : str or os.PathLike
-        Folder of ``*.mel.npy``, as written by `deep_artists.patches.extract_folder`.
+    patch_dir : str, os.PathLike, PatchFiles or Shards
+        As written by `deep_artists.extraction.extract_folder`, or opened by `open_patches`.
     labels : {"folder", "filename"} or path of a CSV file
         "folder": the first folder of the track's path. "filename": the first 18 characters of its
         name, as in 2013. CSV, UTF-8: columns path (of the audio file in its folder), artist and,
         optionally, group, such as the album; tracks of one group stay together even if their
         artists differ.
     only : container of str, optional
-        Names of the tracks to take, as an `Extraction` lists them; others are passed over.
+        Names of the tracks to take; others are passed over.
 
     Returns
     -------
@@ -85,17 +113,22 @@ def label_tracks(patch_dir, labels="folder", only=None):
     left_out : list of (str, reason)
         Patch files without an artist, and CSV rows without a patch file.
     """
-    names = [name.removesuffix(SUFFIX) for name in find_files(patch_dir, (SUFFIX,))]
+    if isinstance(patch_dir, (str, os.PathLike)):
+        patch_dir = open_patches(patch_dir)
+    names = patch_dir.names
     if only is not None:
         names = sorted(set(only).intersection(names))
     if not names:
-        raise ValueError(f"{patch_dir}: holds no patch file (*{SUFFIX}); extract the audio first")
+        raise ValueError(
+            f"{patch_dir.folder}: holds no patch file (*{SUFFIX}) and no shard of patches; extract "
+            "the audio first"
+        )
     if labels == "folder":
-        rows = {name: (name.split("/")[0], "") for name in names if "/" in name}
+        rows = {name: (sys.intern(name.split("/")[0]), "") for name in names if "/" in name}
         missing = "lies in no artist's folder"
     elif labels == "filename":
         files = {name: name.split("/")[-1] for name in names}
-        rows = {name: (file[:18], "") for name, file in files.items() if len(file) >= 18}
+        rows = {n: (sys.intern(file[:18]), "") for n, file in files.items() if len(file) >= 18}
         missing = "its name is shorter than 18 characters"
     else:
         rows, missing = _read_labels(labels), f"no artist in {labels}"
@@ -178,7 +211,8 @@ def make_dataset(patch_dir, out_dir, labels="folder", seed=23455, only=None):
     Parameters
     ----------
     patch_dir : str or os.PathLike
-        Folder of ``*.mel.npy``, as written by `deep_artists.patches.extract_folder`.
+        As written by `deep_artists.extraction.extract_folder`: a file per track, or shards. The
+        set is the same.
     out_dir : str or os.PathLike
         Folder of the set; a set that is there already is replaced once the new one is complete.
     labels : {"folder", "filename"} or path of a CSV file
@@ -200,25 +234,25 @@ def make_dataset(patch_dir, out_dir, labels="folder", seed=23455, only=None):
         differ; if the labels are neither a rule nor a well-formed CSV file; if there are fewer than
         2 artists or 3 groups, or train gets 1 artist only; or if `out_dir` cannot be written.
     """
-    patch_dir, out_dir = Path(patch_dir), Path(out_dir)
-    tracks, left_out = label_tracks(patch_dir, labels, only)
+    patches, out_dir = open_patches(patch_dir), Path(out_dir)
+    tracks, left_out = label_tracks(patches, labels, only)
     n_patches, settings = {}, None
     for track in tracks:
-        path = patch_dir / f"{track.name}{SUFFIX}"
         try:
-            n, made_with = len(_load(path, np.float32, (PATCH_SIZE,))), _read_settings(path)
+            x, made_with = patches.open(track.name)
         except (OSError, EOFError) as error:
             left_out.append((track.name, f"cannot be read: {error}"))
             continue
-        if not n:
+        if not len(x):
             left_out.append((track.name, "no patches"))
             continue
         settings = settings or made_with
         if made_with and made_with != settings:
             raise ValueError(
-                f"{path}: has the settings {made_with}, others have {settings}; extract all alike"
+                f"{track.name}: has the settings {made_with}, others have {settings}; extract all "
+                "alike"
             )
-        n_patches[track] = n
+        n_patches[track] = len(x)
     if not n_patches and left_out:
         name, reason = left_out[0]
         raise ValueError(f"{patch_dir}: all {len(left_out)} tracks are left out; {name}: {reason}")
@@ -243,11 +277,14 @@ def make_dataset(patch_dir, out_dir, labels="folder", seed=23455, only=None):
         temporary.mkdir(parents=True)
         for name, split in splits.items():
             counts = [n_patches[track] for track in split]
-            y = np.repeat([label[track.artist] for track in split], counts)
-            np.save(temporary / f"{name}_y.npy", y)
-            np.save(temporary / f"{name}_track.npy", np.repeat(np.arange(len(split)), counts))
-            info["sha256"][name] = _write_x(
-                temporary / f"{name}_x.npy", patch_dir, split, sum(counts)
+            y = (np.full(n, label[track.artist]) for n, track in zip(counts, split))
+            track = (np.full(n, i) for i, n in enumerate(counts))
+            x = (_read_track(patches, track.name) for track in split)
+            shape = (sum(counts),)
+            _write_array(temporary / f"{name}_y.npy", np.int64, shape, y)
+            _write_array(temporary / f"{name}_track.npy", np.int64, shape, track)
+            info["sha256"][name] = _write_array(
+                temporary / f"{name}_x.npy", np.float32, (*shape, PATCH_SIZE), x
             )
         (temporary / "dataset.json").write_text(json.dumps(info, indent=1))
         now = time.time_ns()
@@ -287,19 +324,23 @@ def _read_settings(path):
         raise EOFError(f"{path}: {error!r}") from error
 
 
-def _write_x(path, patch_dir, split, n):
-    """Write x, checked, with little memory; return the SHA-256 of its rows."""
+def _read_track(patches, name):
+    x, _ = patches.open(name)
+    if not np.isfinite(x).all():
+        raise ValueError(f"{name}: holds NaN or infinity; extract it anew")
+    return x
+
+
+def _write_array(path, dtype, shape, parts):
+    """Write an array part by part: one is in memory. Return the SHA-256 of its values."""
     digest = hashlib.sha256()
     with open(path, "wb") as file:  # a mapping would end the process where the disk is full
-        header = {"descr": "<f4", "fortran_order": False, "shape": (n, PATCH_SIZE)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for track in split:
-            patches = _load(patch_dir / f"{track.name}{SUFFIX}", np.float32, (PATCH_SIZE,))
-            if not np.isfinite(patches).all():
-                raise ValueError(f"{track.name}{SUFFIX}: holds NaN or infinity; extract it anew")
-            patches = np.ascontiguousarray(patches)
-            digest.update(patches)
-            file.write(patches)
+        about = dict(descr=np.dtype(dtype).str, fortran_order=False, shape=shape)
+        np.lib.format.write_array_header_1_0(file, about)
+        for part in parts:
+            part = np.ascontiguousarray(part, dtype)
+            digest.update(part)
+            file.write(part)
     return digest.hexdigest()
 
 
