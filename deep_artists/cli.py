@@ -89,6 +89,12 @@ def make_parser():
                              help=f"processes that read audio; -1: one per core (default: {jobs})")
         command.add_argument("--strict", action="store_true",
                              help="exit with status 1 if a file was left out")
+    extract.add_argument("--shard-tracks", type=int, metavar="N",
+                         help="write shards of about N tracks (256, say), not a file for each")
+    for command in (reproduce, extract):
+        command.add_argument("--cluster", metavar="tcp://HOST:PORT",
+                             help="extract on the workers of this Dask scheduler, which share the "
+                             "file system, instead of --jobs (needs deep_artists[cluster])")
     for command in (reproduce, dataset):
         command.add_argument("--labels", default="folder", metavar="RULE",
                              help="folder (AUDIO_DIR/<artist>/<track>), filename (first 18 "
@@ -118,7 +124,8 @@ def make_parser():
 def run_reproduce(arguments):
     from .dataset import make_dataset
     from .experiment import make_folder, report_failed, report_set, stage, train_and_report
-    from .patches import extract_folder
+    from .extraction import extract_folder, read_failed
+    from .patches import AUDIO_SUFFIXES, find_files
 
     check_recipe(arguments)
     out = make_folder(arguments.out)
@@ -130,12 +137,15 @@ def run_reproduce(arguments):
             audio_dir = write_corpus(out / "corpus", jobs=arguments.jobs)
         labels = "folder"
     with stage(seconds, "extract"):
-        report = extract_folder(audio_dir, out / "patches", jobs=arguments.jobs)
+        report = extract_folder(
+            audio_dir, out / "patches", jobs=arguments.jobs, cluster=arguments.cluster
+        )
         report_failed(report)
     with stage(seconds, "dataset"):
         datasets = make_dataset(
             out / "patches", out / "set", labels=labels, seed=arguments.seed,
-            only={*report.done, *report.reused},  # not what an earlier run left there
+            # not what an earlier run left there
+            only={*find_files(audio_dir, AUDIO_SUFFIXES)} - {n for n, _ in read_failed(report.report)},
         )
         report_set(datasets)
     train_and_report(datasets, out, seconds, arguments.recipe, arguments.floatX,
@@ -147,12 +157,15 @@ def run_reproduce(arguments):
 
 def run_extract(arguments):
     from .experiment import report_failed
-    from .patches import extract_folder
+    from .extraction import extract_folder
 
-    report = extract_folder(arguments.audio_dir, arguments.out, jobs=arguments.jobs)
+    report = extract_folder(
+        arguments.audio_dir, arguments.out, jobs=arguments.jobs,
+        shard_tracks=arguments.shard_tracks, cluster=arguments.cluster,
+    )
     report_failed(report)
-    print(f"wrote {arguments.out}: {len(report.done)} tracks, {len(report.reused)} were there "
-          f"already, {len(report.failed)} left out")
+    print(f"wrote {arguments.out}: {report.done} tracks, {report.reused} were there "
+          f"already, {report.failed} left out")
     if not report.done and not report.reused:
         raise ValueError(f"none of the files in {arguments.audio_dir} could be used")
     return int(arguments.strict and bool(report.failed))

@@ -4,7 +4,10 @@ import json
 import os
 import sys
 import time
+from itertools import islice
 from pathlib import Path
+
+SHOWN = 50  # of the files left out
 
 
 def make_folder(path):
@@ -35,11 +38,16 @@ class stage:
 
 
 def report_failed(report):
-    for path, reason in report.failed:
+    """Print the first of the files that an extraction left out, and where the others are listed."""
+    from .extraction import read_failed
+
+    for path, reason in islice(read_failed(report.report), SHOWN):
         print(f"left out {path}: {reason}", file=sys.stderr)
+    if report.failed > SHOWN:
+        print(f"... and others, listed in {report.report}", file=sys.stderr)
     if report.failed:
-        total = len(report.done) + len(report.reused) + len(report.failed)
-        print(f"{len(report.failed)} of {total} files left out", file=sys.stderr)
+        total = report.done + report.reused + report.failed
+        print(f"{report.failed} of {total} files left out", file=sys.stderr)
 
 
 def report_set(datasets):

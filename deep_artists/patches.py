@@ -4,20 +4,11 @@ Audio is mono at 22050 Hz, amplitudes in -1 .. 1, and only the last 30 s count. 
 spectrogram, without logarithm or normalisation, is cut into patches of 64 bands x 40 frames
 (0.232 s). A patch is a row of 2560 float32, mel-major: ``row.reshape(64, 40)[mel, frame]``.
 Everything before that last cast is float64, and nothing goes through BLAS, whose bits vary.
-
-The patches of ``a/b.ogg`` are stored as ``a/b.ogg.mel.npy``, and what made them beside it, as
-``a/b.ogg.mel.json``.
 """
 
-import hashlib
-import json
 import math
 import os
-import tempfile
-import uuid
 from functools import lru_cache
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -45,14 +36,6 @@ BLOCK_VALUES = 2**24  # decoded at once, 128 MiB: six minutes at 22050 Hz stereo
 
 class AudioError(ValueError):
     """Audio that cannot become patches; the message names the file."""
-
-
-class Extraction(NamedTuple):
-    """What `extract_folder` did; paths are relative to the audio folder, sorted."""
-
-    done: list  # of str
-    reused: list  # of str: there already, from the same audio and settings
-    failed: list  # of (str, reason)
 
 
 def mel_filters():
@@ -248,124 +231,43 @@ def _cut(y, name):
     return patches
 
 
-def extract_folder(audio_dir, out_dir, jobs=1):
-    """Extract the patches of every audio file under a folder.
+def iterate_files(folder, suffixes):
+    """Yield the files under a folder whose names end in one of the suffixes, in any case.
 
-    Patches already there, of the same audio (by SHA-256) and settings, are kept. A file that fails
-    is reported and left out. What is written does not depend on `jobs`.
+    Hidden files are left out; linked folders are not entered. Held in memory are the names of one
+    folder, and of those it lies in.
 
-    Parameters
-    ----------
-    audio_dir : str or os.PathLike
-        Searched with its sub-folders for `AUDIO_SUFFIXES`.
-    out_dir : str or os.PathLike
-        Gets ``<path in audio_dir>.mel.npy`` and ``.mel.json``; made if it is not there.
-    jobs : int
-        Processes, -1 for one a core. A backend set by `joblib.parallel_config` is used.
-
-    Returns
-    -------
-    Extraction
-
-    Raises
+    Yields
     ------
-    AudioError
-        If `audio_dir` is missing or holds no audio file.
-    ValueError
-        If `out_dir` cannot be written to.
+    str
+        Relative to `folder`, with forward slashes, in sorted order.
     """
-    from joblib import Parallel, delayed
-    from tqdm import tqdm
-
-    audio_dir, out_dir = Path(audio_dir), Path(out_dir)
-    if not audio_dir.is_dir():
-        raise AudioError(f"{audio_dir}: no such folder; a folder of audio files is needed")
-    sources = find_files(audio_dir, AUDIO_SUFFIXES)
-    if not sources:
-        raise AudioError(f"{audio_dir}: holds no audio file ({' '.join(AUDIO_SUFFIXES)})")
+    names = []  # a folder's with its slash: so sorted, as the paths below it are
     try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out_dir).close()
-    except OSError as error:
-        raise ValueError(f"{out_dir}: cannot be written to ({error}); name another") from error
-    outcomes = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_extract_track)(audio_dir, out_dir, source) for source in sources
-    )
-    report = Extraction([], [], [])
-    # disable=None: on a terminal only; tqdm writes to stderr.
-    for source, (outcome, *reason) in zip(
-        sources, tqdm(outcomes, "patches", len(sources), unit="track", disable=None)
-    ):
-        getattr(report, outcome).append((source, *reason) if reason else source)
-    return report
+        for entry in os.scandir(folder):
+            if entry.name.startswith("."):
+                continue
+            if not _is_folder(entry):
+                names += [entry.name] * entry.name.lower().endswith(suffixes)
+            elif not entry.is_symlink():
+                names.append(f"{entry.name}/")
+    except OSError:  # a folder that may not be read
+        pass
+    for name in sorted(names):
+        if name.endswith("/"):
+            for below in iterate_files(os.path.join(folder, name), suffixes):
+                yield name + below
+        else:
+            yield name
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def find_files(folder, suffixes):
-    """List the files under a folder whose names end in one of the suffixes, in any case.
-
-    Hidden files are left out; linked folders are not entered.
-
-    Returns
-    -------
-    list of str
-        Relative to `folder`, with forward slashes, sorted.
-    """
-    found = []
-    for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        visible = [n for n in files if n.lower().endswith(suffixes) and not n.startswith(".")]
-        found += [Path(root, name).relative_to(folder).as_posix() for name in visible]
-    return sorted(found)
-
-
-def _extract_track(audio_dir, out_dir, source):
-    """Return ("done",), ("reused",) or ("failed", reason)."""
-    path = audio_dir / source
-    if not path.is_file():  # a broken link, or a pipe to be read for ever
-        return "failed", "no regular file"
-    patches_path, json_path = (out_dir / f"{source}.mel.{kind}" for kind in ("npy", "json"))
-    try:
-        with open(path, "rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        if _is_extracted(patches_path, json_path, sha256):
-            return ("reused",)
-        patches, facts = extract_file(path)
-        made_from = dict(source=source, source_sha256=sha256, **facts, n_patches=len(patches))
-        made_from |= dict(settings=SETTINGS, versions=_versions())
-        patches_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.unlink(missing_ok=True)  # or, interrupted, it would vouch for other patches
-        _write(patches_path, lambda file: np.save(file, patches, allow_pickle=False))
-        _write(json_path, lambda file: file.write(json.dumps(made_from, indent=1).encode()))
-    except (AudioError, OSError) as error:
-        return "failed", str(error).removeprefix(f"{path}: ")
-    return ("done",)
-
-
-def _is_extracted(patches_path, json_path, sha256):
-    try:
-        made_from = dict(json.loads(json_path.read_bytes()))
-        patches = np.load(patches_path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError, TypeError):
-        return False
-    same = made_from.get("settings") == SETTINGS and made_from.get("source_sha256") == sha256
-    return same and patches.shape == (made_from.get("n_patches"), PATCH_SIZE)
-
-
-def _versions():
-    from importlib.metadata import version
-
-    import soundfile
-
-    versions = {name: version(name) for name in "numpy scipy librosa soxr soundfile".split()}
-    return versions | {"libsndfile": soundfile.__libsndfile_version__}
-
-
-def _write(path, save):
-    """Write under a temporary name, then rename: a file is there whole or not at all."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            save(file)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """List what `iterate_files` yields."""
+    return list(iterate_files(folder, suffixes))

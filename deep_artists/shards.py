@@ -27,9 +27,9 @@ MANIFEST = "shards.json"
 
 
 @contextmanager
-def new_file(path):
+def new_file(path, prefix=""):
     """Open a file under a temporary name, then rename: it is there whole or not at all."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(f".{prefix}{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
             yield file
@@ -74,7 +74,9 @@ def write_shard(path, tracks, failed):
     """
     index, n = [], 0
     path.with_suffix(".json").unlink(missing_ok=True)  # interrupted, it would vouch for others
-    with new_file(path) as file:
+    for unfinished in path.parent.glob(f".{path.stem}.*.tmp"):  # of a process that was killed
+        unfinished.unlink(missing_ok=True)
+    with new_file(path, f"{path.stem}.") as file:
         file.write(make_header(0))
         for track, patches in tracks:
             index.append(track | dict(start=n, n_patches=len(patches)))

@@ -93,6 +93,29 @@ def test_one_bad_file_is_left_out_and_counted(audio, tmp_path, capsys):
     assert main([*command, "--strict"]) == 1
 
 
+def test_many_files_that_are_left_out_are_listed_in_a_file(audio, tmp_path, capsys):
+    folder, out = tmp_path / "audio", tmp_path / "patches"
+    folder.mkdir()
+    for i in range(60):
+        (folder / f"{i}.mp3").write_text("no sound")
+    (folder / "good.flac").write_bytes(next(audio.rglob("*.flac")).read_bytes())
+    assert main(["extract", str(folder), "--out", str(out), "--jobs", "1"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("left out") == 51 and "60 of 61 files left out" in captured.err
+    assert f"listed in {out / 'failed.csv'}" in captured.err
+    assert len((out / "failed.csv").read_text().splitlines()) == 61
+
+
+def test_shards_are_a_set_too(audio, tmp_path):
+    sets = []
+    for name, options in (("files", []), ("shards", ["--shard-tracks", "4"])):
+        out, made = str(tmp_path / name), tmp_path / f"{name}_set"
+        assert main(["extract", str(audio), "--out", out, "--jobs", "1", *options]) == 0
+        assert main(["dataset", out, "--out", str(made)]) == 0
+        sets.append({path.name: path.read_bytes() for path in made.iterdir()})
+    assert sets[0] == sets[1] and len(sets[0]) == 10
+
+
 @pytest.mark.parametrize("arguments, words", [
     (["reproduce", "nowhere"], "nowhere"),
     (["reproduce", "empty"], "no audio file"),
@@ -108,6 +131,8 @@ def test_one_bad_file_is_left_out_and_counted(audio, tmp_path, capsys):
     (["train", "empty", "--seed", "-1"], "seed"),
     (["train", "empty", "--set", "recipe=1"], "recipe"),
     (["extract", "bad", "--jobs", "0"], "--jobs 0"),
+    (["extract", "bad", "--shard-tracks", "0"], "at least 1 is needed"),
+    (["extract", "bad", "--cluster", "nowhere"], "cluster nowhere: no Dask scheduler"),
     (["predict", "file", "bad"], "file is no model"),
 ])
 def test_bad_input_is_a_clear_error_and_status_2(arguments, words, tmp_path, capsys, monkeypatch):

@@ -12,10 +12,11 @@ from test_predict import make_model, write_noise
 
 from deep_artists.corpus import write_corpus
 from deep_artists.dataset import make_dataset
+from deep_artists.extraction import extract_folder
 from deep_artists.features import Features, extract_features, save_features
 from deep_artists.model import Model
 from deep_artists.network import Network
-from deep_artists.patches import AudioError, extract_folder, extract_patches
+from deep_artists.patches import AudioError, extract_patches
 from deep_artists.train import train
 
 

@@ -1,6 +1,5 @@
 """The front end against 2013 librosa, and what it does with audio that is not right."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,9 @@ import pytest
 import soundfile
 
 from deep_artists import patches
-from deep_artists.patches import AudioError, extract_folder, extract_patches, mel_filters, mel_power
+from deep_artists.patches import (
+    AudioError, extract_patches, iterate_files, mel_filters, mel_power,
+)
 from reference import golden
 
 CLIP = "frontend/clip.wav"
@@ -20,10 +21,6 @@ def tone(n, sr_hz=22050, seed=0):
     rng = np.random.RandomState(seed)
     t_s = np.arange(n) / sr_hz
     return 0.3 * np.sin(2 * np.pi * 440 * t_s) + 0.01 * rng.uniform(-1, 1, size=n)
-
-
-def files(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}
 
 
 def ulps(a, b):
@@ -205,139 +202,22 @@ def test_a_file_has_its_own_sample_rate():
         extract_patches(golden.path(CLIP), sr=22050)
 
 
-def write_bad_files(folder):
-    y = tone(3 * 22050)
-    (folder / "text.mp3").write_text("no music\n" * 99)
-    (folder / "empty.ogg").write_bytes(b"")
-    soundfile.write(folder / "whole.flac", y, 22050)
-    data = (folder / "whole.flac").read_bytes()
-    (folder / "whole.flac").unlink()
-    (folder / "truncated.flac").write_bytes(data[: len(data) // 2])
-    hours = bytearray(data)  # the header's count of samples, 36 bits, says 865 hours
-    hours[8 + 13] |= 0x0F
-    hours[8 + 14 : 8 + 18] = b"\xff\xff\xff\xff"
-    (folder / "hours.flac").write_bytes(hours)
-    header = b".snd" + b"".join(n.to_bytes(4, "big") for n in (24, 0xFFFFFFFF, 3, 22050, 10**9))
-    (folder / "channels.au").write_bytes(header + bytes(9000))
-    header = b".snd" + b"".join(n.to_bytes(4, "big") for n in (24, 0xFFFFFFFF, 3, 0, 1))
-    (folder / "rate.au").write_bytes(header + bytes(90000))
-    soundfile.write(folder / "short.wav", y[:5000], 22050)
-    y[50] = np.nan
-    soundfile.write(folder / "nan.wav", y, 22050, subtype="FLOAT")
-    (folder / "link.wav").symlink_to("nowhere.wav")
-    os.mkfifo(folder / "pipe.wav")
-    return sorted(path.name for path in folder.iterdir())
+# --- names ---
 
 
-# --- folders ---
-
-
-def test_bad_files_are_reported_and_left_out(tmp_path):
-    audio, out = tmp_path / "audio", tmp_path / "out"
-    audio.mkdir()
-    bad = write_bad_files(audio)
-    soundfile.write(audio / "good.wav", tone(22050), 22050)
-    report = extract_folder(audio, out)
-    assert report.done == ["good.wav"] and report.reused == []
-    assert [source for source, _ in report.failed] == bad
-    assert all(reason for _, reason in report.failed)
-    assert sorted(files(out)) == ["good.wav.mel.json", "good.wav.mel.npy"]
-    for name in set(bad) - {"link.wav", "pipe.wav"}:
-        with pytest.raises(AudioError, match=name):
-            extract_patches(audio / name)
-
-
-def test_folder_is_extracted_with_what_made_it(tmp_path):
-    audio, out = tmp_path / "audio", tmp_path / "out"
-    (audio / "b").mkdir(parents=True)
-    (audio / ".hidden").mkdir()
-    (audio / "b" / "loop").symlink_to(audio)
-    stereo = np.stack([tone(88200, 44100), tone(88200, 44100, seed=1)], axis=1)
-    soundfile.write(audio / "b" / "x.flac", stereo, 44100)
-    for name in ("b/x.wav", "A.WAV", ".hidden.wav", ".hidden/y.wav"):
-        soundfile.write(audio / name, tone(22050), 22050)
-    (audio / "notes.txt").write_text("not audio")
-
-    report = extract_folder(audio, out)
-    assert report == (["A.WAV", "b/x.flac", "b/x.wav"], [], [])
-    assert len(files(out)) == 6
-    x = np.load(out / "b/x.flac.mel.npy", allow_pickle=False)
-    np.testing.assert_array_equal(x, extract_patches(audio / "b/x.flac"))
-    made_from = json.loads((out / "b/x.flac.mel.json").read_text())
-    assert made_from["resampled"] is True and made_from["source_sr_hz"] == 44100
-    assert made_from["source_channels"] == 2 and made_from["used_s"] == 2.0
-    assert made_from["source"] == "b/x.flac" and made_from["n_patches"] == len(x)
-    assert made_from["settings"] == patches.SETTINGS
-    assert {"librosa", "libsndfile", "numpy"} <= set(made_from["versions"])
-    assert json.loads((out / "A.WAV.mel.json").read_text())["resampled"] is False
-
-
-def test_only_what_changed_is_extracted_again(tmp_path, monkeypatch):
-    audio, out = tmp_path / "audio", tmp_path / "out"
-    audio.mkdir()
-    for i in range(4):
-        soundfile.write(audio / f"{i}.wav", tone(22050, seed=i), 22050)
-    extract_folder(audio, out)
-    kept = files(out)
-    soundfile.write(audio / "1.wav", tone(22050, seed=9), 22050)
-    (out / "2.wav.mel.npy").write_bytes(kept["2.wav.mel.npy"][:-4])
-    (out / "3.wav.mel.json").write_text("[1, 2")
-    assert extract_folder(audio, out) == (["1.wav", "2.wav", "3.wav"], ["0.wav"], [])
-    now = files(out)
-    assert [name for name in kept if kept[name] != now[name]] == [
-        name for name in kept if name.startswith("1.")
-    ]
-    monkeypatch.setattr(patches, "SETTINGS", {**patches.SETTINGS, "hop_length": 256})
-    assert extract_folder(audio, out).reused == []
-
-
-def test_an_interrupted_write_is_not_taken_for_done(tmp_path, monkeypatch):
-    audio, out = tmp_path / "audio", tmp_path / "out"
-    audio.mkdir()
-    soundfile.write(audio / "a.wav", tone(22050), 22050)
-    extract_folder(audio, out)
-    kept = (out / "a.wav.mel.npy").read_bytes()
-    soundfile.write(audio / "a.wav", tone(22050, seed=1), 22050)
-
-    def interrupt(file, array, **_):
-        file.write(b"half")
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(np, "save", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            extract_folder(audio, out)
-    assert (out / "a.wav.mel.npy").read_bytes() == kept
-    assert [path.name for path in out.iterdir()] == ["a.wav.mel.npy"]  # no half-written file
-    assert extract_folder(audio, out).done == ["a.wav"]
-
-
-def test_jobs_do_not_change_a_bit(tmp_path):
-    audio = tmp_path / "audio"
-    audio.mkdir()
-    for i in range(6):  # 2013's parallel extractor gave every worker the last listed file
-        soundfile.write(audio / f"{i}.wav", tone(44100, 44100, seed=i), 44100)
-    (audio / "bad.wav").write_text("text")
-    reports = [extract_folder(audio, tmp_path / f"out{jobs}", jobs=jobs) for jobs in (1, 2)]
-    assert reports[0] == reports[1] and len(reports[0].done) == 6
-    assert files(tmp_path / "out1") == files(tmp_path / "out2")
-    assert len({files(tmp_path / "out2")[f"{i}.wav.mel.npy"] for i in range(6)}) == 6
-
-
-def test_folders_that_cannot_be_used(tmp_path):
-    with pytest.raises(AudioError, match="no such folder"):
-        extract_folder(tmp_path / "missing", tmp_path / "out")
-    with pytest.raises(AudioError, match="holds no audio file"):
-        extract_folder(tmp_path, tmp_path / "out")
-    soundfile.write(tmp_path / "a.wav", tone(22050), 22050)
-    with pytest.raises(ValueError, match="a.wav.*cannot be written to"):
-        extract_folder(tmp_path, tmp_path / "a.wav" / "out")
-
-
-def test_progress_is_silent_off_a_terminal(tmp_path, capfd):
-    soundfile.write(tmp_path / "a.wav", tone(22050), 22050)
-    extract_folder(tmp_path, tmp_path / "out")
-    assert capfd.readouterr() == ("", "")
+def test_names_are_listed_in_sorted_order(tmp_path):
+    names = "a/x.wav a-b/y.wav a.wav a/b/c.WAV ab/z.wav a/b.ogg/d.wav e.wav a!b.wav Z/1.wav".split()
+    names += ["a/\udcff.wav"]  # no UTF-8
+    for name in [*names, "a/.hidden.wav", ".hidden/x.wav", "a/x.txt"]:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "itself.wav").symlink_to("itself.wav")
+    (tmp_path / "link.wav").symlink_to("a.wav")
+    expected = sorted([*names, "itself.wav", "link.wav"])
+    assert list(iterate_files(tmp_path, (".wav",))) == expected
+    assert list(iterate_files(tmp_path / "nowhere", (".wav",))) == []
 
 
 def test_import_is_cheap():
