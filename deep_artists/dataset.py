@@ -286,7 +286,8 @@ def make_dataset(patch_dir, out_dir, labels="folder", seed=23455, only=None):
             info["sha256"][name] = _write_array(
                 temporary / f"{name}_x.npy", np.float32, (*shape, PATCH_SIZE), x
             )
-        (temporary / "dataset.json").write_text(json.dumps(info, indent=1))
+        with open(temporary / "dataset.json", "w") as file:
+            json.dump(info, file, indent=1)
         now = time.time_ns()
         for path in temporary.iterdir():
             os.utime(path, ns=(now, now))  # equal as long as no file is changed
