@@ -1,7 +1,9 @@
 """Extraction on a real Dask cluster: three worker processes, some of which are killed."""
 
-import builtins
+import os
 import socket
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -122,7 +124,7 @@ def test_a_worker_without_the_package_is_named(audio, tmp_path):
             extract_folder(audio, tmp_path, cluster=cluster.scheduler_address)
 
 
-def test_clusters_that_cannot_be_used(monkeypatch):
+def test_clusters_that_cannot_be_used():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # not listening
         address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
@@ -136,14 +138,12 @@ def test_clusters_that_cannot_be_used(monkeypatch):
         with pytest.raises(ClusterError, match="has no worker; start some with 'dask worker tcp://"):
             with connect(empty.scheduler_address, timeout_s=0.5):
                 pass
-    import_module = builtins.__import__
 
-    def forget(name, *arguments):
-        if name == "distributed":
-            raise ImportError(name)
-        return import_module(name, *arguments)
 
-    monkeypatch.setattr(builtins, "__import__", forget)
-    with pytest.raises(ClusterError, match=r"pip install 'deep_artists\[cluster\]'"):
-        with connect("tcp://127.0.0.1:1"):
-            pass
+def test_what_to_install_is_said(audio, tmp_path):
+    code = "import sys; sys.modules['distributed'] = None; from deep_artists.cli import main; main()"
+    command = ["extract", str(audio), "--out", str(tmp_path), "--cluster", "tcp://127.0.0.1:1"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    run = subprocess.run([sys.executable, "-c", code, *command], env=environment, text=True,
+                         capture_output=True)
+    assert "pip install 'deep_artists[cluster]'" in run.stderr
