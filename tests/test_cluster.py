@@ -49,7 +49,8 @@ def start_cluster(n_workers, code=""):
         with Client(cluster.scheduler_address, set_as_default=False) as client:
             client.wait_for_workers(n_workers, timeout=60)
             client.run(exec, code, {})
-        yield cluster
+            yield cluster
+            client.wait_for_workers(n_workers, timeout=60)  # one that starts is slow to close
 
 
 @pytest.fixture(scope="module")
