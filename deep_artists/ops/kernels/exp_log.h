@@ -2,8 +2,14 @@
 //
 // Within 1 unit in the last place of double; float goes through double and is rounded once.
 
+#ifdef __CUDACC__
+#define MATH_FUNCTION static __host__ __device__ inline
+#else
+#define MATH_FUNCTION static inline
+#endif
+
 // Without a branch or a call, so that the compiler can compute lanes of it.
-static inline double exp_(double x) {
+MATH_FUNCTION double exp_(double x) {
     const double shift = 6755399441055744.0;  // 1.5 * 2^52: what is added to it becomes an integer
     const double in = x < -746.0 ? -746.0 : x > 710.0 ? 710.0 : x;
     const double shifted = in * 1.4426950408889634074 + shift, k = shifted - shift;
@@ -27,7 +33,7 @@ static inline double exp_(double x) {
     return x >= 709.79 ? HUGE_VAL : x < -745.2 ? 0.0 : y;
 }
 
-static double log_(double x) {
+MATH_FUNCTION double log_(double x) {
     if (!(x > 0.0)) return x == 0.0 ? -HUGE_VAL : NAN;
     if (x == HUGE_VAL) return x;
     int e;
