@@ -130,19 +130,26 @@ def cpu_mode(fused=True):
         raise RuntimeError("no C++ compiler was found: install g++ (Debian: apt install g++)")
     if not Path(sysconfig.get_path("include"), "Python.h").is_file():
         raise RuntimeError("Python.h was not found: install it (Debian: apt install python3-dev)")
-    # Every rewrite in a walk of its own, right after the first merge.
-    passes = [(walking_rewriter("in_to_out", rewrite), 0.1 + 0.01 * i)
-              for i, rewrite in enumerate(REWRITES)]
     mode = Mode("cvm", "fast_run")
-    return mode.register(*passes) if fused else mode
+    return add_rewrites(mode) if fused else mode
 
 
-def compile_function(inputs, outputs, fused=True, **kwargs):
-    """Compile a graph for the ``cpu`` backend, as ``pytensor.function`` with `cpu_mode`.
+def add_rewrites(mode):
+    """Return the mode with every rewrite in a walk of its own, right after the first merge."""
+    return mode.register(*((walking_rewriter("in_to_out", rewrite), 0.1 + 0.01 * i)
+                           for i, rewrite in enumerate(REWRITES)))
 
-    Without contraction of a * b + c in PyTensor's own C code either, so that a result does not
-    depend on whether the processor has fused multiply-adds.
+
+def compile_function(inputs, outputs, fused=True, device="cpu", **kwargs):
+    """Compile a graph, as ``pytensor.function`` with `cpu_mode` or for another device.
+
+    On the cpu without contraction of a * b + c in PyTensor's own C code either, so that a result
+    does not depend on whether the processor has fused multiply-adds.
     """
+    if device != "cpu":
+        from . import jax
+
+        return jax.compile_function(inputs, outputs, device, fused, **kwargs)
     mode = cpu_mode(fused)
     flags = f"{pytensor.config.gcc__cxxflags} -ffp-contract=off".strip()
     with pytensor.config.change_flags(gcc__cxxflags=flags):
