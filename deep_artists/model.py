@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .device import check_device
 from .recipe import IMAGE_SHAPE, Recipe, from_dict
 from .stream import read_pieces
 
@@ -61,6 +62,8 @@ class Model:
         One per output that has a label.
     about : dict
         Versions and whatever else made the model.
+    device : {'cpu', 'cuda'}
+        Where it computes: may be set, is not saved.
     """
 
     last: dict
@@ -68,6 +71,7 @@ class Model:
     recipe: Recipe
     label_names: list
     about: dict = field(default_factory=dict)
+    device: str = "cpu"
 
     def __post_init__(self):
         for which in ("last", "best"):
@@ -205,11 +209,13 @@ class Model:
             raise ValueError(f"x has shape {x.shape}; (n, {np.prod(IMAGE_SHAPE)}) is needed")
         if parameters not in ("best", "last"):
             raise ValueError(f"parameters = {parameters!r}; there are 'best' and 'last'")
-        if parameters not in self._functions:
-            self._functions[parameters] = compile_forward(self, getattr(self, parameters))
-        forward = self._functions[parameters]
+        which = parameters, self.device
+        if which not in self._functions:
+            check_device(self.device)
+            self._functions[which] = compile_forward(self, getattr(self, parameters))
+        forward = self._functions[which]
         if not len(x):  # no row gives an array of no row
-            yield forward(np.zeros((1, x.shape[1]), self.floatX))[layer][:0]
+            yield np.asarray(forward(np.zeros((1, x.shape[1]), self.floatX))[layer])[:0]
         if order is None:
             pieces = read_pieces(x, BATCH)
         else:
@@ -217,7 +223,7 @@ class Model:
         for some in pieces:
             if not np.isfinite(some).all():
                 raise ValueError("x has values that are not finite; remove those patches")
-            yield forward(np.asarray(some, self.floatX))[layer]
+            yield np.asarray(forward(np.asarray(some, self.floatX))[layer])
 
     def predict_log_proba(self, x, parameters="best"):
         """Return the log-probability of every output for every patch.
@@ -334,4 +340,4 @@ def compile_forward(model, values):
     if model.is_whole:
         layer3 = network.layer3
         layers += [network.layer2.output, layer3.lin_output, layer3.p_y_given_x]
-    return compile_function([network.x], layers)
+    return compile_function([network.x], layers, device=model.device)

@@ -92,7 +92,7 @@ class Network:
 
     def values(self):
         """Return a copy of the parameters, by name."""
-        return {name: p.get_value() for name, p in self.params.items()}
+        return {name: np.array(p.get_value(borrow=True)) for name, p in self.params.items()}
 
     def set_values(self, values):
         """Set the parameters, by name."""

@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from .device import check_device
 from .machine import get_versions
 from .model import Model
 from .recipe import IMAGE_SHAPE, load_recipe
@@ -62,7 +63,7 @@ class Result:
 
 def train(
     datasets, recipe="page", floatX="float32", n_epochs=None, echo=None, checkpoint=None,
-    memory_mb=None, **overrides
+    device="cpu", memory_mb=None, **overrides
 ):
     """Train the network of a recipe.
 
@@ -80,7 +81,11 @@ def train(
         Called with every line of the log as it comes; a resumed run repeats its earlier ones.
     checkpoint : str or path, optional
         Folder that the state of the run is kept in, written after every validation. A run that
-        finds there the state of the same run goes on from it, to the same bits.
+        finds there the state of the same run goes on from it, to the same bits; that of another
+        device too, to bits of its own.
+    device : {'cpu', 'cuda'}
+        See `device.check_device`. On another device than the cpu, the iterations up to the next
+        event of the loop are one call, unless the set is read in blocks.
     memory_mb : float, optional
         Megabytes (10 ** 6 bytes) that the patches may take in memory. A set that takes more is read
         in blocks, and if the recipe shuffles, in another order: see `stream`.
@@ -98,7 +103,7 @@ def train(
         beyond the outputs, fewer patches than a minibatch, values that are not finite; or if
         `memory_mb` is too little for the batch size.
     RuntimeError
-        If no C++ compiler is found.
+        If no C++ compiler is found, or something that the device needs.
 
     Warns
     -----
@@ -124,6 +129,7 @@ def train(
     recipe = load_recipe(recipe, **overrides)
     if floatX not in ("float32", "float64"):
         raise ValueError(f"floatX = {floatX!r}; it is 'float32' or 'float64'")
+    check_device(device)
     result = Result()
 
     def say(line):
@@ -150,7 +156,7 @@ def train(
 
     say("... building the model")
     start = time.perf_counter()
-    functions = Functions(recipe, floatX, splits, streams)
+    functions = Functions(recipe, floatX, splits, streams, device)
     result.compile_seconds = time.perf_counter() - start
 
     say("... training")
@@ -167,7 +173,7 @@ def train(
         best=functions.best or last,
         recipe=recipe,
         label_names=label_names or [str(i) for i in range(recipe.n_out)],
-        about={"versions": get_versions()},
+        about={"versions": get_versions(), "device": device},
     )
     return result
 
@@ -185,7 +191,8 @@ def run_epochs(recipe, functions, result, say, save=None):
     costs, first = result.costs, len(result.costs)
     start = time.perf_counter() - result.seconds
     try:
-        for iteration in range(first, recipe.n_epochs * n_train_batches):
+        iteration = first
+        while iteration < recipe.n_epochs * n_train_batches:
             if iteration and result.patience <= iteration - 1:
                 break
             epoch, minibatch_index = iteration // n_train_batches + 1, iteration % n_train_batches
@@ -193,24 +200,35 @@ def run_epochs(recipe, functions, result, say, save=None):
                 functions.start_epoch(epoch)
             if iteration % 100 == 0:
                 say(f"training @ iter =  {iteration}")
-            costs.append(functions.train_model(minibatch_index))
-            if not np.isfinite(costs[-1]) and (iteration == 0 or np.isfinite(costs[-2])):
-                warnings.warn(
-                    f"the cost is {costs[-1]} at iteration {iteration}: training diverges; "
-                    "try a lower learning_rate",
-                    RuntimeWarning,
-                    stacklevel=3,
-                )
-            if (iteration + 1) % validation_frequency == 0:
+            # To the next event: a printed line, a validation, the end of the epoch or of patience.
+            events = (100, validation_frequency, n_train_batches)
+            n = min(result.patience + 1 - iteration, *(k - iteration % k for k in events))
+            for cost in functions.run(
+                functions.train_model, range(minibatch_index, minibatch_index + n)
+            ):
+                costs.append(cost)
+                if not np.isfinite(cost) and (len(costs) == 1 or np.isfinite(costs[-2])):
+                    warnings.warn(
+                        f"the cost is {cost} at iteration {len(costs) - 1}: training diverges; "
+                        "try a lower learning_rate",
+                        RuntimeWarning,
+                        stacklevel=3,
+                    )
+            iteration += n
+            if iteration % validation_frequency == 0:
+                minibatch_index += n - 1
                 where = f"epoch {epoch}, minibatch {minibatch_index + 1}/{n_train_batches}"
                 loss = functions.validate()
-                result.validation.append((iteration + 1, loss))
+                result.validation.append((iteration, loss))
                 say(f"{where}, validation error {loss * 100.0:f} %")
                 if loss < result.best_validation_error:
                     if loss < result.best_validation_error * IMPROVEMENT_THRESHOLD:
-                        result.patience = max(result.patience, iteration * PATIENCE_INCREASE)
+                        # 2013: counted from 0, without this one.
+                        result.patience = max(
+                            result.patience, (iteration - 1) * PATIENCE_INCREASE
+                        )
                     result.best_validation_error = loss
-                    result.best_iteration = iteration + 1
+                    result.best_iteration = iteration
                     functions.best = functions.network.values()
                     result.test_error = functions.test()
                     say(f"     {where}, test error of best model {result.test_error * 100.0:f} %")
@@ -239,18 +257,25 @@ class Functions:
         Whole minibatches in train, valid and test; the tail is left out.
     train_model : callable
         Minibatch index -> its cost, before the update it makes.
+    run : callable
+        run(train_model, range of indices) gives a cost for each: on the cpu as they are asked
+        for, on another device all in one call.
     best : dict or None
         The parameters of lowest validation error, kept by the loop.
     """
 
-    def __init__(self, recipe, floatX, splits, streams=None):
+    def __init__(self, recipe, floatX, splits, streams=None, device="cpu"):
         import pytensor
         import pytensor.tensor as pt
 
         from .network import Network
         from .ops.fusion import compile_function
 
-        self.recipe, self.best = recipe, None
+        self.recipe, self.run, self.best = recipe, map, None
+        if device != "cpu":
+            from .ops.jax import call, run
+
+            self.run = run if streams is None else map
         batch_size = recipe.batch_size
         self.n_batches = [len(x) // batch_size for x, _ in splits]
         self.network = network = Network(recipe, batch_size, floatX)
@@ -270,6 +295,8 @@ class Functions:
                 # 2013: y is stored as floatX and cast to int32 in the graph.
                 shared_y = pytensor.shared(np.asarray(y, dtype=floatX), borrow=True, name="y")
             rows = slice(index * batch_size, (index + 1) * batch_size)
+            if device != "cpu":  # XLA needs a length that is known; on the cpu a slice is a view
+                rows = index * batch_size + pt.arange(batch_size)
             rows = rows if order is None else order[rows]
             x, y = pt.cast(shared_x[rows], floatX), pt.cast(shared_y[rows], "int32")
             return {
@@ -278,15 +305,16 @@ class Functions:
             }
 
         givens = [give(*given) for given in zip(splits, self.streams, (self.order, None, None))]
+        outputs = network.cost, network.errors, network.errors
         functions = [
-            compile_function([index], network.cost, updates=network.updates(), givens=givens[0]),
-            compile_function([index], network.errors, givens=givens[1]),
-            compile_function([index], network.errors, givens=givens[2]),
+            compile_function([index], output, givens=given, updates=updates, device=device)
+            for output, given, updates in zip(outputs, givens, (network.updates(), [], []))
         ]
-        self.train_model, self.validate_model, self.test_model = (
-            function if stream is None else stream.feed(function)
-            for function, stream in zip(functions, self.streams)
-        )
+        if streams is not None:
+            functions = [function if device == "cpu" else partial(call, function)
+                         for function in functions]
+            functions = [stream.feed(function) for stream, function in zip(streams, functions)]
+        self.train_model, self.validate_model, self.test_model = functions
 
     def start_epoch(self, epoch):
         """Draw the order of an epoch: of it and the seed alone."""
@@ -298,11 +326,11 @@ class Functions:
 
     def validate(self):
         """Return the mean error of the whole validation minibatches."""
-        return float(np.mean([self.validate_model(i) for i in range(self.n_batches[1])]))
+        return float(np.mean(list(self.run(self.validate_model, range(self.n_batches[1])))))
 
     def test(self):
         """Return the mean error of the whole test minibatches."""
-        return float(np.mean([self.test_model(i) for i in range(self.n_batches[2])]))
+        return float(np.mean(list(self.run(self.test_model, range(self.n_batches[2])))))
 
 
 def as_three(datasets):

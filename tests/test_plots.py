@@ -107,7 +107,7 @@ def test_patience_grows_as_in_training():
     functions = SimpleNamespace(
         n_batches=[10, 1, 1],
         network=SimpleNamespace(values=dict, x=SimpleNamespace(dtype="float64")),
-        train_model=lambda i: 1.0, start_epoch=lambda epoch: None,
+        train_model=lambda i: 1.0, run=map, start_epoch=lambda epoch: None,
         validate=lambda: next(scripted), test=lambda: 0.0,
     )  # fmt: skip
     recipe = load_recipe("last", patience=45, validation_frequency=10)

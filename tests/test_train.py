@@ -22,6 +22,8 @@ SMALL = {"batch_size": 10, "n_hidden": 20, "n_out": 3}
 class Played:
     """Stands in for the compiled functions: validation errors as given, costs 1, 2, 3 ..."""
 
+    run = map
+
     def __init__(self, losses, n_train_batches=10, interrupt_at=None):
         self.losses, self.n_batches, self.best = iter(losses), [n_train_batches, 1, 1], None
         self.network = SimpleNamespace(values=dict, x=SimpleNamespace(dtype="float64"))

@@ -193,6 +193,12 @@ def run(function, indices):
     return found
 
 
+def call(function, index):
+    """Call a function of a minibatch index once; what `set_value` brought is on the device before."""
+    keep_on_device(function)
+    return function(index)
+
+
 def compile_scan(step, updates):
     """Return f(n, first, values) -> (values that n steps update, the n first outputs)."""
 
