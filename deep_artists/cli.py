@@ -111,6 +111,9 @@ def make_parser():
                              help="keep the state of training here, and go on from it")
         command.add_argument("--memory", type=float, metavar="MB", help="megabytes of patches to hold "
                              "in memory; a larger set is read from disk in runs (default: no limit)")
+    for command in (reproduce, train, predict, features, verify):
+        command.add_argument("--device", default="cpu", metavar="NAME",
+                             help="cpu or cuda, a GPU (default: cpu)")
     for command in (reproduce, dataset, train):
         command.add_argument("--seed", type=int, default=SEED, metavar="N",
                              help=f"of split, initial values and shuffling (default: {SEED})")
@@ -149,7 +152,7 @@ def run_reproduce(arguments):
         )
         report_set(datasets)
     train_and_report(datasets, out, seconds, arguments.recipe, arguments.floatX,
-                     arguments.checkpoint, arguments.memory)
+                     arguments.checkpoint, arguments.device, arguments.memory)
     made = "" if arguments.audio_dir else "corpus/ "
     print(f"wrote {out}: {made}patches/ set/ model.npz log.txt results.json")
     return int(arguments.strict and bool(report.failed))
@@ -192,17 +195,16 @@ def run_train(arguments):
     datasets = open_dataset(arguments.set)
     out = make_folder(arguments.out)
     train_and_report(datasets, out, {}, arguments.recipe, arguments.floatX, arguments.checkpoint,
-                     arguments.memory)
+                     arguments.device, arguments.memory)
     print(f"wrote {out}: model.npz log.txt results.json")
     return 0
 
 
 def run_predict(arguments):
-    from .model import Model
     from .predict import format_predictions, predict_tracks
 
     predictions = predict_tracks(
-        Model.load(arguments.model), arguments.audio, top=arguments.top, jobs=arguments.jobs
+        load_model(arguments), arguments.audio, top=arguments.top, jobs=arguments.jobs
     )
     print(format_predictions(predictions, arguments.form), end="")
     failed = [(p.path, p.failed) for p in predictions if p.failed]
@@ -215,17 +217,26 @@ def run_predict(arguments):
 def run_features(arguments):
     from .experiment import make_folder
     from .features import extract_features, save_features
-    from .model import Model
 
     folder = make_folder(Path(arguments.out).parent)
     features = extract_features(
-        Model.load(arguments.model), arguments.audio, arguments.layer, arguments.aggregate,
+        load_model(arguments), arguments.audio, arguments.layer, arguments.aggregate,
         jobs=arguments.jobs, scratch=folder,
     )
     save_features(features, arguments.out, layer=arguments.layer, aggregate=arguments.aggregate)
     rows, width = features.features.shape
     print(f"wrote {arguments.out}: {len(features.track_names)} tracks, {rows} rows of {width}")
     return report_left_out(arguments, features.failed)
+
+
+def load_model(arguments):
+    from .device import check_device
+    from .model import Model
+
+    check_device(arguments.device)
+    model = Model.load(arguments.model)
+    model.device = arguments.device
+    return model
 
 
 def report_left_out(arguments, failed):
@@ -274,12 +285,15 @@ def run_info(arguments):
 def run_verify(arguments):
     from .verify import main
 
-    return main(quick=arguments.quick, as_json=arguments.json)
+    return main(quick=arguments.quick, as_json=arguments.json, device=arguments.device)
 
 
 def check_recipe(arguments):
-    """Load the recipe before anything takes time; put it in the place of its name."""
+    """Load the recipe and see the device before anything takes time; put it for its name."""
+    from .device import check_device
     from .recipe import load_recipe
+
+    check_device(arguments.device)
 
     overrides = {"seed": arguments.seed, **parse_overrides(arguments.overrides)}
     if arguments.epochs is not None:

@@ -59,7 +59,8 @@ def report_set(datasets):
             print(f"{split} has no track of {', '.join(artists[:20])}{more}", file=sys.stderr)
 
 
-def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None, memory_mb=None):
+def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None, device="cpu",
+                     memory_mb=None):
     """Train, save model, log and results into the folder `out`, print the table.
 
     seconds : dict, of the stages before; those of training are added.
@@ -71,7 +72,8 @@ def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None, me
     start = time.perf_counter()
     with stage(seconds, "train"):
         result = train(
-            datasets, recipe, floatX=floatX, checkpoint=checkpoint, memory_mb=memory_mb,
+            datasets, recipe, floatX=floatX, checkpoint=checkpoint, device=device,
+            memory_mb=memory_mb,
             echo=lambda line: print(line, flush=True),
         )
     seconds["compile"] = round(result.compile_seconds, 3)
@@ -89,6 +91,7 @@ def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None, me
     results = {
         "recipe": model.recipe.to_dict(),
         "floatX": floatX,
+        "device": device,
         "memory_mb": memory_mb,
         "errors": errors,
         "chance": chance,

@@ -5,12 +5,18 @@ import platform
 import subprocess
 from pathlib import Path
 
-PACKAGES = ("deep_artists", "pytensor", "numpy", "scipy", "librosa", "soundfile", "scikit-learn")
+PACKAGES = ("deep_artists", "pytensor", "numpy", "scipy", "librosa", "soundfile", "scikit-learn",
+            "jax")
 AVX512 = {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
 
 
-def describe_machine():
+def describe_machine(device="cpu"):
     """Return what computes here.
+
+    Parameters
+    ----------
+    device : {'cpu', 'cuda'}
+        Of cuda the GPU is named.
 
     Returns
     -------
@@ -29,8 +35,16 @@ def describe_machine():
         "threads": count_threads(),
         **describe_compiler(),
         "blas": "none needed",
-        "device": "cpu",
+        "device": device if device == "cpu" else describe_device(device),
     }
+
+
+def describe_device(device):
+    """Return the name of a device of JAX, and of what it computes with."""
+    from .device import find_jax_device
+
+    found = find_jax_device(device)
+    return f"{device}: {found.device_kind}, {found.client.platform_version}".replace("\n", " ")
 
 
 def get_versions():
