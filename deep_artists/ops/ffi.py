@@ -23,9 +23,10 @@ from .kernel import KERNELS
 HANDLERS = ("conv2d", "conv2d_grad_input", "conv2d_grad_filters", "max_pool", "max_pool_grad",
             "conv_pool", "conv_pool_grad", "dot", "softmax", "softmax_grad", "nll", "nll_grad")
 
-# Contraction would change the bits. Machine code for these, PTX for what comes after them.
-NVCC_FLAGS = ("-O3", "-std=c++17", "--fmad=false", "-shared", "-Xcompiler=-fPIC",
-              "-gencode=arch=compute_75,code=sm_75", "-gencode=arch=compute_80,code=sm_80",
+# Contraction would change the bits. Machine code for 8.x and 9.0; for 7.5, and for what comes after
+# 9.0, PTX that the driver compiles.
+NVCC_FLAGS = ("-O3", "-std=c++17", "--fmad=false", "--threads=0", "-shared", "-Xcompiler=-fPIC",
+              "-gencode=arch=compute_75,code=compute_75", "-gencode=arch=compute_80,code=sm_80",
               "-gencode=arch=compute_90,code=[sm_90,compute_90]")
 HOST_FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC", "-x", "c++")
 
