@@ -7,6 +7,7 @@ the C code. Importing this module imports jax.
 
 import ctypes
 import hashlib
+import math
 import os
 import shutil
 import subprocess
@@ -29,6 +30,8 @@ NVCC_FLAGS = ("-O3", "-std=c++17", "--fmad=false", "--threads=0", "-shared", "-X
               "-gencode=arch=compute_75,code=compute_75", "-gencode=arch=compute_80,code=sm_80",
               "-gencode=arch=compute_90,code=[sm_90,compute_90]")
 HOST_FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC", "-x", "c++")
+
+LARGEST = 2**31 - 2**16  # elements that a kernel can count
 
 
 def find_compiler(device):
@@ -117,6 +120,9 @@ def call_kernel(op, node, *arrays):
     shapes = [a.shape for a in arrays]
     made = list(zip(op.infer_shape(shapes), [z.type.dtype for z in node.outputs]))
     room = list_room(op, shapes, arrays[0].dtype)
+    for shape in [*shapes, *(shape for shape, _ in made + room)]:
+        if math.prod(shape) > LARGEST:
+            raise ValueError(f"{op}: an array of {shape} is too large; take a smaller minibatch")
     call = jax.ffi.ffi_call(
         f"deep_artists_{op.function}", [jax.ShapeDtypeStruct(*result) for result in made + room]
     )
@@ -140,5 +146,5 @@ def list_room(op, shapes, dtype):
             n, filters, rows, columns = shapes[2]
             rows, columns = rows * op.pool_h, columns * op.pool_w
         cells = (filters, n * rows * columns)
-        return [(cells, "int64"), (cells, dtype), ((filters,), "int64")]
+        return [(cells, "int32"), (cells, dtype), ((filters,), "int32")]
     return []

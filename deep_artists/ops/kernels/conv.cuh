@@ -18,6 +18,7 @@ template <class T> struct Convolve {
         T taps[TAP_ROWS * TAP_COLUMNS][FILTERS];
     };
     struct Local {
+        Index sample, filter, row, column;  // of the tile
         T sum[FILTERS][EACH];
     };
 
@@ -43,46 +44,51 @@ template <class T> struct Convolve {
     }
 
     DEVICE void run(Index phase, Index block, int thread, Shared &shared, Local &local) const {
-        const Index across = divide_up(columns, COLUMNS), down = divide_up(rows, ROWS);
-        const Index groups = divide_up(filters, FILTERS);
-        const Index column = block % across * COLUMNS, row = block / across % down * ROWS;
-        const Index filter = block / across / down % groups * FILTERS;
-        const Index sample = block / across / down / groups;
+        if (phase == 0) begin(block, local);
         const Index chunk = phase / 2, j_chunks = divide_up(kw, TAP_COLUMNS);
         const Index i_chunks = divide_up(kh, chunk_rows), m = chunk / j_chunks / i_chunks;
         const Index i = chunk / j_chunks % i_chunks * chunk_rows, j = chunk % j_chunks * TAP_COLUMNS;
-        const int tap_rows = (int)(kh - i < chunk_rows ? kh - i : chunk_rows);
-        const int tap_columns = (int)(kw - j < TAP_COLUMNS ? kw - j : TAP_COLUMNS);
-        if (phase == 0)
-            for (int f = 0; f < FILTERS; f++)
-                for (int k = 0; k < EACH; k++) local.sum[f][k] = 0;
+        const Index tap_rows = kh - i < chunk_rows ? kh - i : chunk_rows;
+        const Index tap_columns = kw - j < TAP_COLUMNS ? kw - j : (Index)TAP_COLUMNS;
         if (phase == phases - 1)
-            store(sample, filter, row + thread / (COLUMNS / EACH),
-                  column + thread % (COLUMNS / EACH) * EACH, local);
+            store(thread, local);
         else if (phase % 2 == 0)
-            load(sample, filter, m, row + i, column + j, i, j, tap_rows, thread, shared);
+            load(m, i, j, tap_rows, thread, shared, local);
         else
             add(tap_rows, tap_columns, thread, shared, local);
     }
 
-    DEVICE void load(Index sample, Index filter, Index m, Index row, Index column, Index i, Index j,
-                     int tap_rows, int thread, Shared &shared) const {
-        const T *map = x + (sample * maps + m) * height * width;
+    DEVICE void begin(Index block, Local &local) const {
+        const Index across = divide_up(columns, COLUMNS), down = divide_up(rows, ROWS);
+        const Index groups = divide_up(filters, FILTERS);
+        local.column = block % across * COLUMNS;
+        local.row = block / across % down * ROWS;
+        local.filter = block / (across * down) % groups * FILTERS;
+        local.sample = block / (across * down) / groups;
+        for (int f = 0; f < FILTERS; f++)
+            for (int k = 0; k < EACH; k++) local.sum[f][k] = 0;
+    }
+
+    DEVICE void load(Index m, Index i, Index j, Index tap_rows, int thread, Shared &shared,
+                     const Local &local) const {
+        const T *map = x + (local.sample * maps + m) * height * width;
+        const Index row = local.row + i - top, column = local.column + j - left;
         for (int k = thread; k < (ROWS + tap_rows - 1) * WIDTH; k += THREADS) {
-            const Index r = row - top + k / WIDTH, c = column - left + k % WIDTH;
+            const Index r = row + k / WIDTH, c = column + k % WIDTH;
             const bool inside = r >= 0 && r < height && c >= 0 && c < width;
             shared.x[k / WIDTH][k % WIDTH] = inside ? map[r * width + c] : T(0);
         }
-        for (int k = thread; k < tap_rows * TAP_COLUMNS * FILTERS; k += THREADS) {
-            const int t = k % (tap_rows * TAP_COLUMNS), f = k / (tap_rows * TAP_COLUMNS);
-            const Index tap = (i + t / TAP_COLUMNS) * kw + j + t % TAP_COLUMNS;
-            const bool inside = filter + f < filters && j + t % TAP_COLUMNS < kw;
-            const T *taps = W + (filter + f) * filter_step + m * map_step;
-            shared.taps[t][f] = inside ? taps[flipped ? kh * kw - 1 - tap : tap] : T(0);
+        const T *taps = W + local.filter * filter_step + m * map_step;
+        for (int k = thread; k < FILTERS * TAP_ROWS * TAP_COLUMNS; k += THREADS) {
+            const int t = k % (TAP_ROWS * TAP_COLUMNS), f = k / (TAP_ROWS * TAP_COLUMNS);
+            const Index r = i + t / TAP_COLUMNS, c = j + t % TAP_COLUMNS, tap = r * kw + c;
+            const bool inside = local.filter + f < filters && r < kh && c < kw;
+            shared.taps[t][f] =
+                inside ? taps[f * filter_step + (flipped ? kh * kw - 1 - tap : tap)] : T(0);
         }
     }
 
-    DEVICE void add(int tap_rows, int tap_columns, int thread, const Shared &shared,
+    DEVICE void add(Index tap_rows, Index tap_columns, int thread, const Shared &shared,
                     Local &local) const {
         for (int i = 0; i < tap_rows; i++) {
             const T *row = shared.x[thread / (COLUMNS / EACH) + i] + thread % (COLUMNS / EACH) * EACH;
@@ -101,11 +107,13 @@ template <class T> struct Convolve {
         }
     }
 
-    DEVICE void store(Index sample, Index filter, Index row, Index column, const Local &local) const {
+    DEVICE void store(int thread, const Local &local) const {
+        const Index row = local.row + thread / (COLUMNS / EACH);
+        const Index column = local.column + thread % (COLUMNS / EACH) * EACH;
         for (int f = 0; f < FILTERS; f++)
             for (int k = 0; k < EACH; k++)
-                if (filter + f < filters && row < rows && column + k < columns)
-                    z[((sample * filters + filter + f) * rows + row) * columns + column + k] =
+                if (local.filter + f < filters && row < rows && column + k < columns)
+                    z[((local.sample * filters + local.filter + f) * rows + row) * columns + column + k] =
                         local.sum[f][k];
     }
 };
@@ -134,7 +142,7 @@ template <class T, class Rows> struct ListCells {
     Index phases = 2;
 
     DEVICE void run(Index phase, Index filter, int thread, Shared &shared, Local &) const {
-        const Index lines = n * n_rows;
+        const int64_t lines = n * n_rows;
         const Index first = lines * thread / THREADS, end = lines * (thread + 1) / THREADS;
         Index at = 0;
         if (phase == 0) {

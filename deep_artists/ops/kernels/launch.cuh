@@ -6,6 +6,7 @@
 // thread that owns it and sums in the stated order, so that both give the bits of the C kernels.
 
 #pragma once
+#include <algorithm>
 #include <cfenv>
 #include <cmath>
 #include <cstdint>
@@ -17,7 +18,7 @@
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
-typedef int64_t Index;
+typedef int32_t Index;  // ops/ffi.py refuses arrays beyond it; 64-bit divisions are slow
 struct Nothing {};
 
 #ifdef __CUDACC__
@@ -33,13 +34,12 @@ template <class K> __global__ void __launch_bounds__(K::THREADS) run_kernel(cons
     typename K::Local local;
     for (Index phase = 0; phase < kernel.phases; phase++) {
         if (phase) __syncthreads();
-        kernel.run(phase, blockIdx.x, (int)threadIdx.x, shared, local);
+        kernel.run(phase, (Index)blockIdx.x, (int)threadIdx.x, shared, local);
     }
 }
 
 template <class K> static const char *run_blocks(const K &kernel, Index blocks, Stream stream) {
-    if (blocks > INT32_MAX) return "too many blocks; take a smaller minibatch";
-    run_kernel<<<(unsigned)blocks, K::THREADS, 0, stream>>>(kernel);
+    run_kernel<<<blocks, K::THREADS, 0, stream>>>(kernel);
     const cudaError_t status = cudaGetLastError();
     return status == cudaSuccess ? nullptr : cudaGetErrorString(status);
 }
@@ -76,9 +76,13 @@ struct Call {
     ffi::Dictionary numbers;
     ffi::Error error = ffi::Error::Success();
 
-    Index dim(int arg, int axis) const { return args.get<ffi::AnyBuffer>(arg)->dimensions()[axis]; }
+    Index dim(int arg, int axis) const {
+        return (Index)args.get<ffi::AnyBuffer>(arg)->dimensions()[axis];
+    }
     bool is_float() const { return args.get<ffi::AnyBuffer>(0)->element_type() == ffi::DataType::F32; }
-    Index number(const char *name) const { return numbers.get<int64_t>(name).value(); }
+    Index number(const char *name) const {
+        return (Index)std::min<int64_t>(numbers.get<int64_t>(name).value(), INT32_MAX);
+    }
     template <class T> const T *in(int arg) const {
         return (const T *)args.get<ffi::AnyBuffer>(arg)->untyped_data();
     }
