@@ -13,8 +13,19 @@ def build(settings, x, y):
     from deep_artists.recipe import from_dict
     from deep_artists.train import Functions
 
-    functions = Functions(from_dict(settings["recipe"]), settings["floatX"], [(x, y)] * 3)
-    return functions.train_model, functions.network.set_values, f"PyTensor {pytensor.__version__}"
+    functions = Functions(
+        from_dict(settings["recipe"]), settings["floatX"], [(x, y)] * 3, settings["device"]
+    )
+    train_model, set_values = functions.train_model, functions.network.set_values
+    version = f"PyTensor {pytensor.__version__}"
+    if settings["variant"] == "block":  # an epoch a call, as train() trains on a GPU
+
+        def take_steps(n):
+            for first in range(0, n, functions.n_batches[0]):
+                functions.run(train_model, range(min(n - first, functions.n_batches[0])))
+
+        return train_model, set_values, version, take_steps
+    return train_model, set_values, version
 
 
 if __name__ == "__main__":

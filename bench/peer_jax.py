@@ -15,6 +15,8 @@ def build(settings, x, y):
     from jax import lax
 
     jax.config.update("jax_enable_x64", settings["floatX"] == "float64")
+    jax.config.update("jax_default_matmul_precision", "highest")
+    jax.devices("cuda" if settings["device"] == "cuda" else "cpu")  # an error where there is none
     recipe, batch_size = settings["recipe"], settings["recipe"]["batch_size"]
     window = (1, 1, *recipe["poolsize"])
     x, y = jnp.asarray(x.reshape(-1, 1, 64, 40)), jnp.asarray(y, "int32")

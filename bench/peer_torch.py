@@ -9,8 +9,10 @@ def build(settings, x, y):
 
     torch.set_num_threads(settings["threads"])
     recipe, batch_size = settings["recipe"], settings["recipe"]["batch_size"]
-    x = torch.from_numpy(x).reshape(-1, 1, 64, 40)
-    y = torch.from_numpy(y)
+    device = "cuda" if settings["device"] == "cuda" else "cpu"
+    torch.backends.cudnn.allow_tf32 = False  # full float32, as everywhere
+    x = torch.from_numpy(x).reshape(-1, 1, 64, 40).to(device)
+    y = torch.from_numpy(y).to(device)
     params = {}
 
     def compute_cost(x, y, conv_W, conv_b, hidden_W, hidden_b, softmax_W, softmax_b):
@@ -24,13 +26,16 @@ def build(settings, x, y):
         return cost
 
     if settings["variant"] == "compiled":
-        compute_cost = torch.compile(compute_cost, dynamic=False)
+        mode = "reduce-overhead" if device == "cuda" else "default"  # CUDA graphs
+        compute_cost = torch.compile(compute_cost, dynamic=False, mode=mode)
 
     def set_values(values):
         for name, value in values.items():
             value = value[:, :, ::-1, ::-1].copy() if name == "conv_W" else value.copy()
             if name not in params:
-                params[name] = torch.empty(value.shape, dtype=x.dtype, requires_grad=True)
+                params[name] = torch.empty(
+                    value.shape, dtype=x.dtype, device=device, requires_grad=True
+                )
             with torch.no_grad():
                 params[name].copy_(torch.from_numpy(value))
 

@@ -31,6 +31,7 @@ from peak import read_cpu  # noqa: E402
 
 PEERS = {  # name: environment, script, variant
     "deep_artists": ("deep_artists", "peer_deep_artists.py", ""),
+    "deep_artists-block": ("deep_artists", "peer_deep_artists.py", "block"),
     "torch": ("torch", "peer_torch.py", "eager"),
     "torch-compiled": ("torch", "peer_torch.py", "compiled"),
     "jax": ("jax", "peer_jax.py", ""),
@@ -57,14 +58,14 @@ ROUND_S = 0.3
 class Worker:
     """The process of one peer at one number of threads."""
 
-    def __init__(self, name, threads, python, folder):
+    def __init__(self, name, threads, python, folder, device):
         _, script, variant = PEERS[name]
         self.name, self.threads, self.rounds = name, threads, []
         pools = dict(OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS="1",
                      TORCHINDUCTOR_COMPILE_THREADS="1")
         self.process = subprocess.Popen(
             [*python, str(HERE / script), folder,
-             json.dumps(dict(threads=threads, variant=variant))],
+             json.dumps(dict(threads=threads, variant=variant, device=device))],
             env=os.environ | pools,
             cwd=folder,  # Theano leaves an a.out where it tries the compiler
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -120,7 +121,7 @@ def start_workers(arguments, folder, started):
                 left_out[label] = f"absent; to set it up: {SETUP[environment]}"
                 continue
             print(f"starting {label}", file=sys.stderr)
-            worker = Worker(name, threads, python, folder)
+            worker = Worker(name, threads, python, folder, arguments.device)
             started.append(worker)
             try:
                 answer = worker.read()
@@ -177,12 +178,19 @@ def parse_arguments():
     parser.add_argument("--floatX", default="float32", choices=list(BOUNDS))
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--device", default="cpu", help="cuda: all on the GPU; one thread each")
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), help="default: all of the device")
     parser.add_argument("--python", action="append", default=[], metavar="ENVIRONMENT=COMMAND",
                         help="interpreter of theano06, theano105, torch or jax, where it is not "
                         "bench/.peers/ENVIRONMENT/bin/python")
     parser.add_argument("--out", help="default: bench/results/peers-....json")
     arguments = parser.parse_args()
+    if arguments.device != "cpu":
+        arguments.threads = [1]
+    arguments.peers = arguments.peers or [
+        name for name in PEERS
+        if not name.startswith("theano" if arguments.device != "cpu" else "deep_artists-")
+    ]
     found = {"deep_artists": [sys.executable]}
     for environment, _, _ in PEERS.values():
         python = HERE / ".peers" / environment / "bin" / "python"
@@ -208,13 +216,14 @@ def main():
             for worker in started:
                 worker.process.kill()
                 worker.process.wait()
-    title = (f"recipe {recipe.name}, batch {recipe.batch_size}, {arguments.floatX}, "
+    title = (f"recipe {recipe.name}, batch {recipe.batch_size}, {arguments.floatX}, device "
+             f"{arguments.device}, "
              f"{arguments.rounds} rounds, {read_cpu()[0]}, {os.cpu_count()} cores")
     print(title, make_table(workers), sep="\n\n")
     for label, reason in left_out.items():
         print(f"{label}: {reason}")
     out = Path(arguments.out or HERE / "results" / "-".join(
-        ["peers", recipe.name, arguments.floatX, f"{recipe.batch_size}.json"]))
+        ["peers", recipe.name, arguments.floatX, arguments.device, f"{recipe.batch_size}.json"]))
     out.parent.mkdir(parents=True, exist_ok=True)
     results = [dict(peer=w.name, version=w.version, threads=w.threads, rounds=w.rounds,
                     cost_difference=w.difference) for w in workers]

@@ -1,8 +1,9 @@
 """What the process of every peer does. Runs under Python 2.7 and Python 3.
 
-A peer's script calls ``serve(build)``. ``build(settings, x, y)`` returns two functions:
+A peer's script calls ``serve(build)``. ``build(settings, x, y)`` returns three things, or four:
 ``train_model(index)`` makes one update from minibatch `index` and returns its cost as a number;
-``set_values(values)`` sets the parameters from arrays named as in `deep_artists.network`.
+``set_values(values)`` sets the parameters from arrays named as in `deep_artists.network`; the
+version is a text; ``take_steps(n)`` makes n updates in few calls, and is timed where there is one.
 
 The answers, a JSON text a line, go to stdout; first the versions and the costs of ten steps, then
 for every number k that comes by stdin the seconds of each of k steps, and of processor time (of
@@ -36,19 +37,27 @@ def serve(build):
         values = dict((name, file[name]) for name in file.files)
     x, y = values.pop("x"), values.pop("y")
     n_batches = len(x) // settings["recipe"]["batch_size"]
-    train_model, set_values, version = build(settings, x, y)
+    built = build(settings, x, y)
+    train_model, set_values, version = built[:3]
+    take_steps = built[3] if len(built) > 3 else None
 
     set_values(values)
     costs = [float(train_model(i % n_batches)) for i in range(N_COSTS)]
     answer(version=version, costs=costs)
     for line in iter(sys.stdin.readline, ""):
         set_values(values)  # every round does the same work
-        train_model(0)  # wakes threads, fills caches
+        steps = int(line)
+        take_steps(steps) if take_steps else train_model(0)  # wakes threads, fills caches
         seconds, cpu_start = [], read_cpu_s()
-        for i in range(int(line)):
+        if take_steps:
             start = default_timer()
-            train_model((i + 1) % n_batches)
-            seconds.append(default_timer() - start)
+            take_steps(steps)
+            seconds.append((default_timer() - start) / steps)
+        else:
+            for i in range(steps):
+                start = default_timer()
+                train_model((i + 1) % n_batches)
+                seconds.append(default_timer() - start)
         answer(seconds=seconds, cpu_s=read_cpu_s() - cpu_start)
 
 
