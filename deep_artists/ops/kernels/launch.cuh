@@ -60,8 +60,11 @@ template <class K> static const char *run_blocks(const K &kernel, Index blocks, 
     std::vector<typename K::Local> local(K::THREADS);
     for (Index block = 0; block < blocks; block++)
         for (Index phase = 0; phase < kernel.phases; phase++)
-            for (int thread = 0; thread < K::THREADS; thread++)
+            for (int k = 0; k < K::THREADS; k++) {
+                // Turned every other block: within a phase no order may matter.
+                const int thread = block % 2 ? K::THREADS - 1 - k : k;
                 kernel.run(phase, block, thread, *shared, local[thread]);
+            }
     std::fesetenv(&of_caller);
     return nullptr;
 }
