@@ -9,6 +9,7 @@ import ctypes
 import hashlib
 import math
 import os
+import shlex
 import shutil
 import subprocess
 from functools import cache
@@ -96,8 +97,12 @@ def compile_kernels(device):
         try:
             run = subprocess.run([*command, "-o", str(temporary)], capture_output=True, text=True)
             if run.returncode:
-                output = (run.stderr + run.stdout).strip()
-                raise RuntimeError(f"{command[0]} could not compile the kernels: {output}")
+                lines = (run.stderr + run.stdout).splitlines() or [f"status {run.returncode}"]
+                reason = next((line for line in lines if "error" in line), lines[-1])
+                raise RuntimeError(
+                    f"{command[0]} could not compile the kernels ({reason}); by itself: "
+                    f"{shlex.join([*command, '-o', 'kernels.so'])}"
+                )
             os.replace(temporary, library)
         finally:
             temporary.unlink(missing_ok=True)
