@@ -216,14 +216,13 @@ def run_epochs(recipe, functions, result, say, save=None):
                     )
             iteration += n
             if iteration % validation_frequency == 0:
-                minibatch_index += n - 1
-                where = f"epoch {epoch}, minibatch {minibatch_index + 1}/{n_train_batches}"
+                where = f"epoch {epoch}, minibatch {minibatch_index + n}/{n_train_batches}"
                 loss = functions.validate()
                 result.validation.append((iteration, loss))
                 say(f"{where}, validation error {loss * 100.0:f} %")
                 if loss < result.best_validation_error:
                     if loss < result.best_validation_error * IMPROVEMENT_THRESHOLD:
-                        # 2013: counted from 0, without this one.
+                        # 2013: the last iteration's number, counted from 0.
                         result.patience = max(
                             result.patience, (iteration - 1) * PATIENCE_INCREASE
                         )

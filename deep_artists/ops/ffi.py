@@ -64,7 +64,8 @@ def make_command(device):
     flags = list(NVCC_FLAGS if device == "cuda" else HOST_FLAGS)
     if device != "cuda" and "fma" in read_cpuinfo()[0]:
         flags.append("-mfma")  # the same numbers as without, sooner
-    return [find_compiler(device), *flags, f"-I{jax.ffi.include_dir()}", str(KERNELS / "kernels.cu")]
+    include = ["-isystem", jax.ffi.include_dir()]
+    return [find_compiler(device), *flags, *include, str(KERNELS / "kernels.cu")]
 
 
 @cache

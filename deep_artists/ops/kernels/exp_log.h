@@ -43,5 +43,5 @@ MATH_FUNCTION double log_(double x) {
     double sum = 1.0 / 25.0;
     for (int i = 23; i >= 3; i -= 2) sum = std::fma(sum, s2, 1.0 / i);
     const double tail = std::fma(2.0 * s * s2, sum, e * 1.90821492927058770002e-10);
-    return std::fma(e, 6.93147180369123816490e-01, 2.0 * s + tail);
+    return std::fma((double)e, 6.93147180369123816490e-01, 2.0 * s + tail);
 }
