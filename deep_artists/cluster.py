@@ -84,12 +84,13 @@ def connect(address, timeout_s=10):
                 yield
         except KilledWorker as error:
             raise ClusterError(
-                f"cluster {address}: {error.allowed_failures + 1} workers died of the same tracks (for "
-                "want of memory?); what was done is kept, run again to go on"
+                f"cluster {address}: {error.allowed_failures + 1} workers died of the same tracks "
+                "(for want of memory?); what was done is kept, run again to go on"
             ) from error
         except CancelledError as error:
             raise ClusterError(
-                f"cluster {address}: the scheduler was lost; what was done is kept, run again to go on"
+                f"cluster {address}: the scheduler was lost; what was done is kept, run "
+                "again to go on"
             ) from error
 
 
@@ -107,6 +108,6 @@ def _check_versions(client, address):
         if settings != SETTINGS:
             wrong = settings if isinstance(settings, Exception) else f"its settings are {settings}"
             raise ClusterError(
-                f"cluster {address}: {where} cannot extract ({wrong}); the same deep_artists is needed "
-                "everywhere"
+                f"cluster {address}: {where} cannot extract ({wrong}); the same deep_artists is "
+                "needed everywhere"
             )

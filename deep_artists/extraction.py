@@ -127,8 +127,8 @@ def extract_folder(audio_dir, out_dir, jobs=1, shard_tracks=None, cluster=None):
         text.detach()
         if done + reused + failed != listed:
             raise RuntimeError(
-                f"{listed} tracks were listed, and {done + reused + failed} accounted for; what was "
-                "done is kept, run again to go on"
+                f"{listed} tracks were listed, and {done + reused + failed} accounted for; what "
+                "was done is kept, run again to go on"
             )
         if shard_tracks:
             write_manifest(out_dir, shard_tracks=shard_tracks, shards=shards)
@@ -170,7 +170,7 @@ def _connect(cluster):
 
 
 def _run(task, name, sources, audio_dir, marker):
-    """Do a task, wherever this is: return (name, tracks done, reused, [(failed source, reason)])."""
+    """Do a task, wherever this is: (its name, tracks done, reused, [(failed source, reason)])."""
     folders = [] if marker.exists() else [marker.parent]
     if not any(os.path.lexists(audio_dir / source) for source in sources):
         folders.append(audio_dir)

@@ -68,7 +68,8 @@ def write_shard(path, tracks, failed):
     path : Path
         Ends in ``.npy``.
     tracks : iterable of (dict, np.ndarray [shape=(n_patches, 2560), dtype=float32])
-        What is to be said of a track: ``source``, ``source_sha256``, ``versions`` and more; its patches.
+        What is to be said of a track: ``source``, ``source_sha256``, ``versions`` and more; and
+        its patches.
     failed : dict of str to str
         Source to reason. Read after the tracks, which may add to it.
     """
@@ -175,7 +176,9 @@ class Shards:
                 self.shards.append(path)
                 self.settings.append(index["settings"])
         except (EOFError, LookupError) as error:
-            raise ValueError(f"{folder}: not all shards are there ({error}); extract again") from error
+            raise ValueError(
+                f"{folder}: not all shards are there ({error}); extract again"
+            ) from error
         tracks.sort()
         self.names = [name for name, *_ in tracks]
         self._places = np.array([place for _, *place in tracks], np.int64).reshape(-1, 3)

@@ -132,7 +132,6 @@ def test_shards_are_a_set_too(audio, tmp_path):
     (["train", "empty", "--set", "recipe=1"], "recipe"),
     (["extract", "bad", "--jobs", "0"], "--jobs 0"),
     (["extract", "bad", "--shard-tracks", "0"], "at least 1 is needed"),
-    (["extract", "bad", "--cluster", "nowhere"], "cluster nowhere: no Dask scheduler"),
     (["predict", "file", "bad"], "file is no model"),
 ])
 def test_bad_input_is_a_clear_error_and_status_2(arguments, words, tmp_path, capsys, monkeypatch):

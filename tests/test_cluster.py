@@ -66,7 +66,8 @@ def audio(tmp_path_factory):
 
 
 def files(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 @pytest.mark.parametrize("shard_tracks", [None, 4])
@@ -92,7 +93,7 @@ def test_the_command_runs_on_a_cluster_and_keeps_few_tasks_under_way(
     audio, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(extraction, "TRACKS_PER_TASK", 1)
-    iterate_files, under_way = extraction.iterate_files, [[], []]  # of two passes: to count, to work
+    iterate_files, under_way = extraction.iterate_files, [[], []]  # two passes: to count, to work
 
     def list_files(folder, suffixes):
         for n, name in enumerate(iterate_files(folder, suffixes), 1):
@@ -121,30 +122,33 @@ def test_tracks_that_kill_every_worker_end_the_run(audio, tmp_path):
 
 def test_a_worker_without_the_package_is_named(audio, tmp_path):
     with start_cluster(1, FORGET) as cluster:
-        with pytest.raises(ClusterError, match="worker tcp://.* cannot extract .*the same deep_artists"):
+        with pytest.raises(ClusterError, match="worker tcp://.* cannot extract .*the same deep_art"):
             extract_folder(audio, tmp_path, cluster=cluster.scheduler_address)
 
 
-def test_clusters_that_cannot_be_used():
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # not listening
-        address = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
-        with pytest.raises(ClusterError, match=f"{address}: no Dask scheduler answers within 0.5 s"):
-            with connect(address, timeout_s=0.5):
-                pass
-    with pytest.raises(ClusterError, match="somewhere: no Dask scheduler"):
-        with connect("somewhere"):
-            pass
+def test_a_cluster_without_workers():
     with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         with pytest.raises(ClusterError, match="has no worker; start some with 'dask worker tcp://"):
             with connect(empty.scheduler_address, timeout_s=0.5):
                 pass
 
 
-def test_what_to_install_is_said(audio, tmp_path):
-    code = "import sys; sys.modules['distributed'] = None; from deep_artists.cli import main; main()"
-    command = ["extract", str(audio), "--out", str(tmp_path), "--cluster", "tcp://127.0.0.1:1"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    run = subprocess.run([sys.executable, "-c", code, *command], env=environment, text=True,
-                         capture_output=True)
-    assert "pip install 'deep_artists[cluster]'" in run.stderr
+# In a process of its own: a client that could not connect stops the next cluster of a process if it
+# happens to be collected while that starts (distributed 2026.8).
+@pytest.mark.parametrize("code, words", [
+    ("", "tcp://127.0.0.1:{port}: no Dask scheduler answers within 0.5 s; start one"),
+    ("sys.modules['distributed'] = None", "pip install 'deep_artists[cluster]'"),
+])
+def test_clusters_that_cannot_be_used(audio, tmp_path, code, words):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # not listening
+        port = unused.getsockname()[1]
+        code = (f"import sys; {code}\nfrom deep_artists import cluster\n"
+                "from deep_artists.cli import main\n"
+                "cluster.connect.__wrapped__.__defaults__ = (0.5,)\nsys.exit(main(sys.argv[1:]))\n")
+        command = ["extract", str(audio), "--out", str(tmp_path)]
+        command += ["--cluster", f"tcp://127.0.0.1:{port}"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        run = subprocess.run([sys.executable, "-c", code, *command], env=environment, text=True,
+                             capture_output=True)
+    assert run.returncode == 2 and words.format(port=port) in run.stderr
