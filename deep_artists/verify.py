@@ -87,7 +87,7 @@ def verify(quick=False, parts=None, device="cpu"):
     return report
 
 
-def list_ladder(digests, device):
+def list_ladder(digests, device="cpu"):
     """Return (name, who recorded it, check, its arguments).
 
     A check yields (quantity, bound, measured); that of a network adds to the digests.
@@ -366,7 +366,7 @@ def check_network(name, floatX, digests, device):
         yield f"parameters after {n}", parameters, compare_parameters(values, n, recorded)
 
 
-def take_steps(name, floatX, keep, device):
+def take_steps(name, floatX, keep, device="cpu"):
     """Train on minibatches in stored order; return the costs, and parameters after some of them."""
     from .train import Functions
 
@@ -450,8 +450,7 @@ def main(quick=False, as_json=False, device="cpu"):
 
     Parameters
     ----------
-    quick : bool
-    device : {'cpu', 'cuda'}
+    quick, device
         See `verify`.
     as_json : bool
         Print one JSON document instead of text.

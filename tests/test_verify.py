@@ -91,7 +91,7 @@ def test_a_short_run_of_the_program():
 
 
 def test_the_text_says_what_a_paper_needs(report, monkeypatch, capsys):
-    monkeypatch.setattr(verify, "verify", lambda quick: report)
+    monkeypatch.setattr(verify, "verify", lambda quick, device: report)
     assert verify.main(quick=True) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
@@ -108,7 +108,7 @@ def test_the_json_is_one_document(report, monkeypatch, capsys):
     failed = verify.Check("network", "Theano", 1e-12, np.inf, False)
     broken = verify.Check("ops", "Theano", None, "ValueError: no", False)
     report = report._replace(checks=[*report.checks, failed, broken])
-    monkeypatch.setattr(verify, "verify", lambda quick: report)
+    monkeypatch.setattr(verify, "verify", lambda quick, device: report)
     assert verify.main(quick=True, as_json=True) == 1
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert len(found["checks"]) == len(report.checks) and found["passed"] is False
@@ -120,7 +120,7 @@ def test_the_json_is_one_document(report, monkeypatch, capsys):
 
 def test_a_failure_gives_status_1_and_says_why(monkeypatch, capsys):
     broken = verify.Check("ops", "Theano", None, "ValueError: no", False)
-    monkeypatch.setattr(verify, "verify", lambda quick: verify.Report([broken], {}, []))
+    monkeypatch.setattr(verify, "verify", lambda quick, device: verify.Report([broken], {}, []))
     assert verify.main() == 1
     assert "FAIL ValueError: no" in capsys.readouterr().out
 
