@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -52,29 +53,41 @@ def awkward_cases(dtype):
     ]
 
 
-@pytest.fixture(scope="module", params=["float32", "float64"])
-def computed(request):
-    """All outputs of every Op on the C code, the kernels for the host, and XLA."""
-    each = cases(request.param) + awkward_cases(request.param)
-    arrays, inputs, outputs = [], [], []
-    for op, *given in each:
+def build_all(dtype):
+    """Return inputs, outputs and arrays of one graph that has every Op."""
+    inputs, outputs, arrays = [], [], []
+    for op, *given in cases(dtype) + awkward_cases(dtype):
         variables = [pt.TensorType(a.dtype, (None,) * a.ndim)() for a in given]
         arrays += given
         inputs += variables
         outputs += op(*variables, return_list=True)
-    return outputs, [
-        [np.asarray(a) for a in compile_function(inputs, outputs, fused=False, device=d)(*arrays)]
-        for d in ("cpu", "jax-ffi", "jax")
-    ]
+    return inputs, outputs, arrays
+
+
+def compute_all(dtype, device):
+    inputs, outputs, arrays = build_all(dtype)
+    function = compile_function(inputs, outputs, fused=False, device=device)
+    return [np.asarray(a) for a in function(*arrays)]
+
+
+def assert_same_bits(found, c, outputs):
+    for z, a, b in zip(outputs, found, c, strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        same = a.view(f"u{a.itemsize}") == b.view(f"u{a.itemsize}")
+        assert (same | (np.isnan(a) & np.isnan(b))).all(), z.owner.op
+
+
+@pytest.fixture(scope="module", params=["float32", "float64"])
+def computed(request):
+    """All outputs of every Op on the C code, the kernels for the host, and XLA."""
+    found = [compute_all(request.param, device) for device in ("cpu", "jax-ffi", "jax")]
+    return build_all(request.param)[1], found
 
 
 def test_kernels_on_the_host_equal_c_bit_for_bit(computed):
     outputs, (c, kernels, _) = computed
     assert {z.owner.op.function for z in outputs} == set(ffi.HANDLERS)
-    for z, a, b in zip(outputs, kernels, c):
-        assert (a.dtype, a.shape) == (b.dtype, b.shape)
-        same = a.view(f"u{a.itemsize}") == b.view(f"u{a.itemsize}")
-        assert (same | (np.isnan(a) & np.isnan(b))).all(), z.owner.op
+    assert_same_bits(kernels, c, outputs)
 
 
 def test_xla_s_own_lowering_is_close_to_c(computed):
@@ -197,17 +210,42 @@ def test_a_graph_exported_for_cuda_calls_our_kernels():
         assert f"@{name}(" in exported.mlir_module()
 
 
-def test_nvcc_compiles_the_kernels_or_is_asked_for(monkeypatch):
-    # A function that is the host's only, called on the device, is no more than a warning.
-    monkeypatch.setattr(ffi, "NVCC_FLAGS", (*ffi.NVCC_FLAGS, "--Werror=all-warnings"))
+@pytest.fixture(scope="module")
+def device_code(tmp_path_factory):
+    """A folder with what nvcc makes of the kernels, or None where there is no nvcc."""
+    folder = tmp_path_factory.mktemp("device_code")
     try:
-        ffi.find_compiler("cuda")
+        command = ffi.make_command("cuda")
     except RuntimeError as error:
         assert "CUDA toolkit" in str(error)
+        return None
+    # A function that is the host's only, called on the device, is no more than a warning.
+    strict = ["--Werror=all-warnings", "--keep", f"--keep-dir={folder}"]
+    subprocess.run([*command, *strict, "-o", folder / "kernels.so"], check=True)
+    return folder
+
+
+def test_nvcc_compiles_every_kernel(device_code):
+    if device_code is not None:
+        content = (device_code / "kernels.so").read_bytes()
+        for word in (*ffi.HANDLERS, "sm_90"):
+            assert word.encode() in content
+
+
+def test_the_device_code_equals_c_bit_for_bit(device_code):
+    """nvcc's PTX as C, instruction by instruction: see ptx.py."""
+    if device_code is None:
         return
-    content = ffi.compile_kernels.__wrapped__("cuda").read_bytes()
-    for word in (*ffi.HANDLERS, "sm_90"):
-        assert word.encode() in content
+    (ptx,) = device_code.glob("*compute_90*.ptx")
+    program = [sys.executable, Path(__file__).with_name("ptx.py"), ptx, device_code]
+    subprocess.run(program, check=True, env=environment())
+    for dtype in ("float32", "float64"):
+        with np.load(device_code / f"{dtype}.npz") as file:
+            assert_same_bits(list(file.values()), compute_all(dtype, "cpu"), build_all(dtype)[1])
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
 
 
 def test_a_compiler_that_fails_leaves_nothing(monkeypatch, tmp_path):
@@ -256,7 +294,7 @@ def test_what_cuda_lacks_is_named_in_one_line(monkeypatch, capsys, missing, word
 
     monkeypatch.setattr(devices, "find_spec", find_spec)
     monkeypatch.setattr(devices.ctypes, "CDLL", load)
-    monkeypatch.setattr(ffi.shutil, "which", lambda name, path=None: "nvcc" * ("nvcc" in there) or None)
+    monkeypatch.setattr(ffi.shutil, "which", lambda name, path=None: name if name in there else None)
     monkeypatch.setattr(jax, "devices", list_devices)
     assert main(["train", "no-such-set", "--device", "cuda"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -273,5 +311,4 @@ def test_there_is_no_such_device(capsys):
 def test_nothing_imports_jax_unasked():
     code = ("import sys, deep_artists.train, deep_artists.cli, deep_artists.ops.fusion, "
             "deep_artists.network, deep_artists.verify; assert 'jax' not in sys.modules")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
