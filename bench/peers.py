@@ -179,7 +179,8 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--device", default="cpu", help="cuda: all on the GPU; one thread each")
-    parser.add_argument("--peers", nargs="+", choices=list(PEERS), help="default: all of the device")
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS),
+                        help="default: all of the device")
     parser.add_argument("--python", action="append", default=[], metavar="ENVIRONMENT=COMMAND",
                         help="interpreter of theano06, theano105, torch or jax, where it is not "
                         "bench/.peers/ENVIRONMENT/bin/python")

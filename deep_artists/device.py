@@ -40,7 +40,9 @@ def check_device(device):
         raise RuntimeError(f"device {device} needs jax, which is not installed: {install}")
     if device == "cuda":
         if find_spec("jax_cuda13_plugin") is None and find_spec("jax_cuda12_plugin") is None:
-            raise RuntimeError(f"device cuda needs jax's CUDA plugin, which is not installed: {install}")
+            raise RuntimeError(
+                f"device cuda needs jax's CUDA plugin, which is not installed: {install}"
+            )
         try:
             ctypes.CDLL("libcuda.so.1")
         except OSError as error:

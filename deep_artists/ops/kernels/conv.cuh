@@ -40,14 +40,16 @@ template <class T> struct Convolve {
           phases(2 * maps * divide_up(kh, chunk_rows) * divide_up(kw, TAP_COLUMNS) + 1) {}
 
     Index blocks(Index n) const {
-        return n * divide_up(filters, FILTERS) * divide_up(rows, ROWS) * divide_up(columns, COLUMNS);
+        const Index tiles = divide_up(rows, ROWS) * divide_up(columns, COLUMNS);
+        return n * divide_up(filters, FILTERS) * tiles;
     }
 
     DEVICE void run(Index phase, Index block, int thread, Shared &shared, Local &local) const {
         if (phase == 0) begin(block, local);
         const Index chunk = phase / 2, j_chunks = divide_up(kw, TAP_COLUMNS);
         const Index i_chunks = divide_up(kh, chunk_rows), m = chunk / j_chunks / i_chunks;
-        const Index i = chunk / j_chunks % i_chunks * chunk_rows, j = chunk % j_chunks * TAP_COLUMNS;
+        const Index i = chunk / j_chunks % i_chunks * chunk_rows;
+        const Index j = chunk % j_chunks * TAP_COLUMNS;
         const Index tap_rows = kh - i < chunk_rows ? kh - i : chunk_rows;
         const Index tap_columns = kw - j < TAP_COLUMNS ? kw - j : (Index)TAP_COLUMNS;
         if (phase == phases - 1)
@@ -91,7 +93,8 @@ template <class T> struct Convolve {
     DEVICE void add(Index tap_rows, Index tap_columns, int thread, const Shared &shared,
                     Local &local) const {
         for (int i = 0; i < tap_rows; i++) {
-            const T *row = shared.x[thread / (COLUMNS / EACH) + i] + thread % (COLUMNS / EACH) * EACH;
+            const int r = thread / (COLUMNS / EACH), c = thread % (COLUMNS / EACH) * EACH;
+            const T *row = shared.x[r + i] + c;
             T in[EACH];
             for (int k = 1; k < EACH; k++) in[k] = row[k - 1];
 #pragma unroll 4
@@ -110,11 +113,12 @@ template <class T> struct Convolve {
     DEVICE void store(int thread, const Local &local) const {
         const Index row = local.row + thread / (COLUMNS / EACH);
         const Index column = local.column + thread % (COLUMNS / EACH) * EACH;
-        for (int f = 0; f < FILTERS; f++)
+        for (int f = 0; f < FILTERS && local.filter + f < filters; f++) {
+            const Index map = local.sample * filters + local.filter + f;
             for (int k = 0; k < EACH; k++)
-                if (local.filter + f < filters && row < rows && column + k < columns)
-                    z[((local.sample * filters + local.filter + f) * rows + row) * columns + column + k] =
-                        local.sum[f][k];
+                if (row < rows && column + k < columns)
+                    z[(map * rows + row) * columns + column + k] = local.sum[f][k];
+        }
     }
 };
 

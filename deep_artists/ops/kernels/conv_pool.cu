@@ -19,7 +19,8 @@ template <class T> struct MarkPool {
     DEVICE void run(Index phase, Index map, int thread, Shared &, Local &) const {
         const Index columns = pooled_columns * pool_w, words = divide_up(columns, 32);
         const T *cells = z + map * rows * width;
-        T *tops = highest + map * pooled_rows * columns, *most = p + map * pooled_rows * pooled_columns;
+        T *tops = highest + map * pooled_rows * columns;
+        T *most = p + map * pooled_rows * pooled_columns;
         if (phase == 0)
             for (Index k = thread; k < pooled_rows * columns; k += THREADS) {
                 const T *cell = cells + k / columns * pool_h * width + k % columns;
