@@ -140,7 +140,7 @@ def test_training_follows_the_cpu(on_cpu, device, tmp_path):
 
 
 def test_a_checkpoint_of_one_device_goes_on_on_another(on_cpu, tmp_path):
-    for n_epochs, device in ((2, "cpu"), (3, "jax"), (4, "cpu")):
+    for n_epochs, device in ((2, "cpu"), (3, "jax-ffi"), (4, "cpu")):
         settings = {**RUN, "n_epochs": n_epochs, "checkpoint": tmp_path}
         result = train(sets(), device=device, **settings)
     np.testing.assert_allclose(result.costs, on_cpu.costs, rtol=5e-6)
@@ -150,7 +150,7 @@ def test_a_checkpoint_of_one_device_goes_on_on_another(on_cpu, tmp_path):
 @pytest.fixture(scope="module")
 def functions():
     recipe = load_recipe("page", batch_size=10, n_hidden=20, n_out=10)
-    return Functions(recipe, "float32", sets(), "jax")
+    return Functions(recipe, "float32", sets(), "jax-ffi")
 
 
 def test_nothing_but_the_index_goes_to_the_device(functions):
@@ -219,7 +219,10 @@ def device_code(tmp_path_factory):
     except RuntimeError as error:
         assert "CUDA toolkit" in str(error)
         return None
-    # A function that is the host's only, called on the device, is no more than a warning.
+    subprocess.run([*command, "--dryrun", "-o", folder / "kernels.so"], check=True)
+    # One architecture for the sake of time. A function that is the host's only, called on the
+    # device, is no more than a warning.
+    command = [word for word in command if "gencode" not in word or "compute_90" in word]
     strict = ["--Werror=all-warnings", "--keep", f"--keep-dir={folder}"]
     subprocess.run([*command, *strict, "-o", folder / "kernels.so"], check=True)
     return folder
@@ -236,7 +239,7 @@ def test_the_device_code_equals_c_bit_for_bit(device_code):
     """nvcc's PTX as C, instruction by instruction: see ptx.py."""
     if device_code is None:
         return
-    (ptx,) = device_code.glob("*compute_90*.ptx")
+    (ptx,) = device_code.glob("*.ptx")
     program = [sys.executable, Path(__file__).with_name("ptx.py"), ptx, device_code]
     subprocess.run(program, check=True, env=environment())
     for dtype in ("float32", "float64"):

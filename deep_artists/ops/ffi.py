@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import jax
@@ -45,12 +46,15 @@ def find_compiler(device):
     """
     if device == "cuda":
         homes = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if name in os.environ]
+        wheels = find_spec("nvidia")  # that jax[cuda13] brings
+        homes += [f"{at}/cu13" for at in (wheels and wheels.submodule_search_locations) or []]
         folders = [os.path.join(home, "bin") for home in [*homes, "/usr/local/cuda"]]
         nvcc = shutil.which("nvcc") or shutil.which("nvcc", path=os.pathsep.join(folders))
         if nvcc is None:
             raise RuntimeError(
-                "device cuda compiles its kernels with nvcc, which was not found: install NVIDIA's "
-                "CUDA toolkit, and put its bin folder on PATH or its folder in CUDA_HOME"
+                "device cuda compiles its kernels with nvcc, which was not found: pip install "
+                "'deep_artists[cuda]', or install NVIDIA's CUDA toolkit and put its bin folder on "
+                "PATH or its folder in CUDA_HOME"
             )
         return nvcc
     gxx = shutil.which("g++")
