@@ -14,7 +14,8 @@ def build(settings, x, y):
     from deep_artists.train import Functions
 
     functions = Functions(
-        from_dict(settings["recipe"]), settings["floatX"], [(x, y)] * 3, settings["device"]
+        from_dict(settings["recipe"]), settings["floatX"], [(x, y)] * 3,
+        device=settings["device"],
     )
     train_model, set_values = functions.train_model, functions.network.set_values
     version = f"PyTensor {pytensor.__version__}"

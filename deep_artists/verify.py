@@ -370,7 +370,7 @@ def take_steps(name, floatX, keep, device="cpu"):
     """Train on minibatches in stored order; return the costs, and parameters after some of them."""
     from .train import Functions
 
-    functions = Functions(load_recorded_recipe(name), floatX, load_dataset(name), device)
+    functions = Functions(load_recorded_recipe(name), floatX, load_dataset(name), device=device)
     costs, after = [], {}
     for i in range(max(keep)):
         costs.append(np.asarray(functions.train_model(i % functions.n_batches[0])))

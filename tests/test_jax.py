@@ -150,7 +150,7 @@ def test_a_checkpoint_of_one_device_goes_on_on_another(on_cpu, tmp_path):
 @pytest.fixture(scope="module")
 def functions():
     recipe = load_recipe("page", batch_size=10, n_hidden=20, n_out=10)
-    return Functions(recipe, "float32", sets(), "jax-ffi")
+    return Functions(recipe, "float32", sets(), device="jax-ffi")
 
 
 def test_nothing_but_the_index_goes_to_the_device(functions):
