@@ -177,6 +177,10 @@ def test_the_convolution_flips_the_filters():
     (lambda: max_pool_2d(np.zeros((1, 1, 5, 5)), (2.5, 2)), "positive"),
     (lambda: max_pool_2d(np.zeros((5, 5)), (2, 2)), "4 dimensions"),
     (lambda: softmax(np.zeros(3)), "matrix"),
+    (lambda: SoftmaxGrad()(np.zeros((2, 2)), np.zeros((2, 2), "float32")), "one dtype"),
+    (lambda: NegativeLogLikelihoodGrad()(pt.dmatrix(), pt.ivector(), pt.dscalar()), "vector"),
+    (lambda: ConvPoolGradFilters((2, 2))(pt.ftensor4(), pt.tensor4(dtype="uint32"),
+                                         pt.dtensor4(), pt.ftensor4()), "one dtype"),
 ])
 def test_errors_at_graph_building_name_the_shapes(call, words):
     with pytest.raises((TypeError, ValueError)) as error:
@@ -200,6 +204,16 @@ def test_errors_when_the_graph_runs_name_the_shapes(op, arrays, words):
 def test_a_label_without_an_output_is_an_error():
     with pytest.raises(ValueError, match="label 4, but there are 4 classes"):
         run_c(NegativeLogLikelihood(), np.zeros((2, 4)), np.array([0, 4], "int32"))
+
+
+def test_one_gradient_for_all_rows_is_not_taken_for_one_a_row():
+    x, y = pt.dmatrix(), pt.ivector()
+    p = softmax(x)
+    inc = pt.inc_subtensor(pt.zeros_like(p)[pt.arange(y.shape[0]), y], 2.0)
+    dx = pytensor.grad(None, x, known_grads={p: inc / p})
+    fused, unfused = (compile_function([x, y], dx, fused=f) for f in (True, False))
+    values = draw((3, 4), "float64"), np.array([0, 3, 1], "int32")
+    np.testing.assert_allclose(fused(*values), unfused(*values), rtol=1e-14)
 
 
 def test_the_likelihood_stays_finite_where_softmax_underflows():

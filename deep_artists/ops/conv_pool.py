@@ -52,6 +52,9 @@ class ConvPoolGradFilters(ConvPool):
     function = "conv_pool_grad"
 
     def make_node(self, x, winners, dp, W):
+        dtypes = [v.type.dtype for v in (x, dp, W, winners)]
+        if dtypes != [dtypes[0]] * 3 + ["uint32"]:
+            raise TypeError(f"conv_pool gradient: x, dp, W of one dtype are needed, found {dtypes}")
         return Apply(self, [x, winners, dp, W], [W.type()])
 
     def perform(self, node, inputs, outputs):

@@ -96,6 +96,9 @@ def fuse_nll_gradient(fgraph, node):
     zeros, g, *indices = inc.owner.inputs
     if not (picks_labels(indices) and is_constant(zeros, 0)):
         return None
+    repeated = g.type.broadcastable != p.type.broadcastable[:1]
+    if repeated or g.type.dtype != p.type.dtype:
+        return None
     softmax_x = NegativeLogLikelihood()(p.owner.inputs[0], indices[1])[1]
     return [NegativeLogLikelihoodGrad()(softmax_x, indices[1], -g)]
 
@@ -130,7 +133,7 @@ def cpu_mode(fused=True):
         raise RuntimeError("no C++ compiler was found: install g++ (Debian: apt install g++)")
     if not Path(sysconfig.get_path("include"), "Python.h").is_file():
         raise RuntimeError("Python.h was not found: install it (Debian: apt install python3-dev)")
-    mode = Mode("cvm", "fast_run")
+    mode = Mode("cvm_nogc", "fast_run")
     return add_rewrites(mode) if fused else mode
 
 
@@ -152,5 +155,5 @@ def compile_function(inputs, outputs, fused=True, device="cpu", **kwargs):
         return jax.compile_function(inputs, outputs, device, fused, **kwargs)
     mode = cpu_mode(fused)
     flags = f"{pytensor.config.gcc__cxxflags} -ffp-contract=off".strip()
-    with pytensor.config.change_flags(gcc__cxxflags=flags):
+    with pytensor.config.change_flags(gcc__cxxflags=flags, openmp=True):
         return pytensor.function(inputs, outputs, mode=mode, **kwargs)

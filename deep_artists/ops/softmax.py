@@ -78,6 +78,8 @@ class SoftmaxGrad(KernelOp):
 
     def make_node(self, dp, p):
         dp, p = as_matrix("softmax gradient", dp), as_matrix("softmax gradient", p)
+        if dp.type.dtype != p.type.dtype:
+            raise TypeError(f"softmax gradient: one dtype is needed, found {dp.type} and {p.type}")
         return Apply(self, [dp, p], [p.type()])
 
     def perform(self, node, inputs, outputs):
@@ -123,7 +125,10 @@ class NegativeLogLikelihoodGrad(KernelOp):
     source, function = "softmax.cpp", "nll_grad"
 
     def make_node(self, p, y, g):
-        return Apply(self, [p, as_labels(y), as_tensor_variable(g)], [p.type()])
+        g = as_tensor_variable(g)
+        if g.type.ndim != 1 or g.type.dtype != p.type.dtype:
+            raise TypeError(f"likelihood gradient: a {p.type.dtype} vector is needed, found {g.type}")
+        return Apply(self, [p, as_labels(y), g], [p.type()])
 
     def perform(self, node, inputs, outputs):
         p, y, g = inputs

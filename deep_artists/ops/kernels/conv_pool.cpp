@@ -46,7 +46,8 @@ static int conv_pool(PyArrayObject *x, PyArrayObject *W, PyArrayObject **p, PyAr
     const auto pool = CHOOSE(pool_row<T>);
     share(remaining, [&](npy_intp i, int thread) {
         const npy_intp sample = direct[i];
-        T *in = scratch.data() + thread * each, *z = in + padded, *highest = z + s.filters * filter_ld;
+        T *in = scratch.data() + thread * each, *z = in + padded;
+        T *highest = z + s.filters * filter_ld;
         pad_sample(s, X.data<T>() + sample * size, in);
         for (npy_intp r = 0; r < pooled[2]; r++) {
             for (npy_intp k = 0; k < pool_h; k++)
@@ -74,23 +75,29 @@ static int conv_pool_grad(PyArrayObject *x, PyArrayObject *winners, PyArrayObjec
     if (g[0] != n || g[1] != s.filters || g[2] != rows || g[3] != columns || marked[0] != n ||
         marked[1] != s.filters || marked[2] != rows * pool_h || marked[3] != words) {
         PyErr_Format(PyExc_ValueError,
-                     "conv_pool gradient: dp (%zd, %zd, %zd, %zd), expected (%zd, %zd, %zd, %zd)",
-                     g[0], g[1], g[2], g[3], n, s.filters, rows, columns);
+                     "conv_pool gradient: dp (%zd, %zd, %zd, %zd), expected (%zd, %zd, %zd, %zd), or "
+                     "winners (%zd, %zd, %zd, %zd) of another shape", g[0], g[1], g[2], g[3], n,
+                     s.filters, rows, columns, marked[0], marked[1], marked[2], marked[3]);
         return -1;
     }
     Contiguous X(x), won(winners), G(dp);
     *dW = prepare(*dW, 4, PyArray_DIMS(W), npy<T>::type);
     if (!X.array || !won.array || !G.array || !*dW) return -1;
+    std::vector<int> window(columns * pool_w);  // of a column; a division would take longer
+    for (size_t c = 0; c < window.size(); c++) window[c] = (int)(c / pool_w);
     grad_filters<T>(s, n, X.data<T>(), G.data<T>(), rows * columns, (T *)PyArray_DATA(*dW),
-                    [&](const T *patch, const T *d, npy_intp i, npy_intp f, std::vector<Cell<T>> &cells) {
+                    [&](const T *patch, const T *dp, npy_intp i, npy_intp f,
+                        std::vector<Cell<T>> &cells) {
         const uint32_t *bits = won.data<uint32_t>() + (i * s.filters + f) * marked[2] * words;
-        for (npy_intp r = 0; r < marked[2]; r++)
+        for (npy_intp r = 0; r < marked[2]; r++) {
+            const T *row = dp + r / pool_h * columns;
             for (npy_intp w = 0; w < words; w++)
-                for (uint32_t left = *bits++; left; left &= left - 1) {
-                    const npy_intp c = w * 32 + __builtin_ctz(left);
-                    const T dp = d[r / pool_h * columns + c / pool_w];
-                    if (dp != 0) cells.push_back({patch + r * s.width + c, dp});
+                for (uint32_t set = *bits++; set; set &= set - 1) {
+                    const npy_intp c = w * 32 + __builtin_ctz(set);
+                    const T d = row[window[c]];
+                    if (d != 0) cells.push_back({patch + r * s.width + c, d});
                 }
+        }
     });
     return 0;
 }

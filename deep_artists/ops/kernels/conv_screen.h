@@ -3,10 +3,13 @@
 //
 // Why the bits are those of the direct way. Let u be the unit roundoff, |.| two-norms, |V| the
 // largest magnitude in the spectrum of two filters. A transform of 8 points is wrong by at most
-// 6 u of its norm, of 5 by 22 u, a twiddle factor adds 4 u: 48 u for two dimensions. That is
-// 48 u |x| |W| for the patch, as much for the filters, 48 u |x| |V| for the way back, 8 u |x| |W|
-// for the product, its scale and the comparison. A canonical sum is wrong by taps u |x| |W|. A cell
-// that is further below the highest than twice all this is not the maximum.
+// 6 u of its norm, of 5 by 9 u, a twiddle factor adds 7 u. Rows and columns, half of a spectrum
+// counted twice, make less than 48 u. That is 48 u |x| |W| for the patch, as much for the filters,
+// 48 u |x| |V| for the way back, 8 u |x| |W| for the product, its scale and the comparison (the 48
+// leave room). A canonical sum is wrong by taps u |x| |W|. A cell that is further below the highest
+// than twice all this is not the maximum.
+
+#include "host.h"
 
 template <class T> struct ScreenRoots {  // exp(-2 pi i n / N), re and im
     T of_64[2 * 64], of_40[2 * 40];
@@ -29,22 +32,27 @@ struct ScreenCell {
     int lane, row, column, window;
 };
 
+// A column is 65 complex from the next: 64 would put them all in one set of the cache.
 enum { SCREEN_ROWS = 64, SCREEN_COLUMNS = 40, SCREEN_HALF = 21, SCREEN_LD = 65 };
+
+// What is declared so far, every instruction set's copy of screen.h uses.
 
 #define KERNEL "screen.h"
 #include "conv.h"
 
-// Whether screening n samples is the faster way: in multiply-adds, as measured.
+// Whether screening n samples is the faster way: costs in multiply-adds, as measured.
 template <class T> static bool is_screened(const ConvShape &s, const ScreenShape &w, npy_intp n) {
-    if (s.maps != 1 || s.height != SCREEN_ROWS || s.width != SCREEN_COLUMNS || s.kw < 4) return false;
+    if (s.maps != 1 || s.height != SCREEN_ROWS || s.width != SCREEN_COLUMNS || s.kw < 4)
+        return false;
     const npy_intp windows = w.rows * w.columns, cells = windows * w.pool_h * w.pool_w;
-    const npy_intp taps = s.kh * s.kw, pairs = (s.filters + 1) / 2, lanes = CHOOSE(screen_lanes<T>)();
-    const npy_intp filters = round_up(pairs, lanes) * 160000;
+    const npy_intp taps = s.kh * s.kw, lanes = CHOOSE(screen_lanes<T>)();
+    const npy_intp pairs = (s.filters + 1) / 2, spectrum = 160000, back = 100000, candidate = 16;
     return n * s.filters * cells * taps >
-           round_up(n, lanes) * pairs * (100000 + 32 * windows * taps) + filters;
+           round_up(n, lanes) * pairs * (back + 2 * windows * candidate * taps) +
+           round_up(pairs, lanes) * spectrum;
 }
 
-// What lies outside is left to the direct way: nothing here may overflow or vanish.
+// Norms between which nothing here overflows or vanishes; the rest goes the direct way.
 template <class T> static bool is_moderate(double a) {
     const double bound = sizeof(T) == 4 ? 1e12 : 1e100;
     return a >= 1 / bound && a <= bound;
@@ -58,14 +66,16 @@ template <class T> class Screen {
           lanes(CHOOSE(screen_lanes<T>)()), groups((n + lanes - 1) / lanes),
           pairs((s.filters + 1) / 2), sets((pairs + lanes - 1) / lanes),
           spectra(groups * SPECTRUM * lanes), squares(groups * lanes),
-          filters(pairs * 2 * SCREEN_ROWS * SCREEN_COLUMNS), highest(sets * lanes), left(pairs * n) {}
+          filters(pairs * 2 * PATCH),
+          powers(sets * lanes), direct(pairs * n) {}
 
     // Fill p and winners; return the samples for which this could not be done.
     std::vector<npy_intp> run() {
         share(groups + sets, [&](npy_intp unit, int) {
             unit < sets ? transform_filters(unit) : transform_group(unit - sets);
         });
-        const npy_intp size = 2 * lanes * w.pool_h * (w.rows * SCREEN_COLUMNS + w.columns * w.pool_w);
+        const npy_intp cells = w.rows * SCREEN_COLUMNS + w.columns * w.pool_w;
+        const npy_intp size = 2 * lanes * w.pool_h * cells;
         Aligned<T> scratch(count_threads(groups * pairs) * size);
         share(groups * pairs, [&](npy_intp unit, int thread) {
             screen(unit / pairs, unit % pairs, scratch.data + thread * size);
@@ -73,7 +83,7 @@ template <class T> class Screen {
         std::vector<npy_intp> samples;
         for (npy_intp i = 0; i < n; i++) {
             bool any = false;
-            for (npy_intp pair = 0; pair < pairs; pair++) any |= left[pair * n + i];
+            for (npy_intp pair = 0; pair < pairs; pair++) any |= direct[pair * n + i];
             if (any) samples.push_back(i);
         }
         return samples;
@@ -89,8 +99,8 @@ template <class T> class Screen {
     uint32_t *winners;
     const npy_intp words, lanes, groups, pairs, sets;
     Aligned<T> spectra;
-    std::vector<T> squares, filters, highest;
-    std::vector<char> left;  // (pairs, n): to be done the direct way
+    std::vector<T> squares, filters, powers;  // of patches; spectra of filters, their largest |V|^2
+    std::vector<char> direct;  // (pairs, n): not done here
 
     static const ScreenRoots<T> &roots() {
         static const ScreenRoots<T> roots;
@@ -116,12 +126,13 @@ template <class T> class Screen {
             T *image = images.data() + i * s.kh * SCREEN_COLUMNS;
             const npy_intp f = set * 2 * lanes + i;
             parts[i % 2 * lanes + i / 2] = image;
-            for (npy_intp r = 0; r < s.kh && f < s.filters; r++)
+            if (f >= s.filters) continue;  // zeros
+            for (npy_intp r = 0; r < s.kh; r++)
                 memcpy(image + r * SCREEN_COLUMNS, W + (f * s.kh + r) * s.kw, s.kw * sizeof(T));
         }
         Aligned<T> spectrum(SCREEN_COLUMNS * SCREEN_LD * 2 * lanes);
-        CHOOSE(transform_images<T>)(roots(), parts.data(), parts.data() + lanes, s.kh, SCREEN_COLUMNS,
-                                    spectrum.data, unused.data(), highest.data() + set * lanes);
+        CHOOSE(transform_images<T>)(roots(), parts.data(), parts.data() + lanes, s.kh,
+                                    SCREEN_COLUMNS, spectrum.data, unused.data(), powers.data() + set * lanes);
         const npy_intp some = std::min(lanes, pairs - set * lanes);
         const T scale = (T)1 / PATCH;
         T *V = filters.data() + set * lanes * 2 * PATCH;
@@ -138,7 +149,7 @@ template <class T> class Screen {
     void screen(npy_intp group, npy_intp pair, T *scratch) {
         const npy_intp taps = s.kh * s.kw, first = group * lanes;
         const npy_intp both = std::min<npy_intp>(2, s.filters - 2 * pair);
-        const double V = std::sqrt(highest[pair]), u = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
+        const double V = std::sqrt(powers[pair]), u = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
         double W2[3] = {0, 0, 0};  // |W|^2 of each and of both
         for (npy_intp f = 0; f < both; f++)
             for (npy_intp t = 0; t < taps; t++) {
@@ -158,7 +169,7 @@ template <class T> class Screen {
             if (fit && std::all_of(patch, patch + PATCH, [](T a) { return a == 0; }))
                 for (npy_intp f = 0; f < both; f++) fill_silence(first + l, 2 * pair + f);
             else
-                left[pair * n + first + l] = !screened[l];
+                direct[pair * n + first + l] = !screened[l];
         }
         std::vector<ScreenCell> found[2];
         CHOOSE(screen_pair<T>)(w, roots(), spectra.data + group * SPECTRUM * lanes,
@@ -181,12 +192,12 @@ template <class T> class Screen {
     void resolve(npy_intp first, npy_intp f, const std::vector<ScreenCell> &found,
                  const std::vector<char> &screened) {
         const npy_intp taps = s.kh * s.kw, windows = w.rows * w.columns;
-        const npy_intp enough = windows * w.pool_h * w.pool_w / 4;  // then the direct way is faster
+        const npy_intp most = windows * w.pool_h * w.pool_w / 4;  // of more, the direct way is faster
         std::vector<npy_intp> count(lanes), next(lanes + 1);
         for (const ScreenCell &cell : found) count[cell.lane]++;
         std::vector<char> done(screened);
         for (npy_intp l = 0; l < lanes; l++) {
-            if (count[l] > enough) done[l] = 0, left[f / 2 * n + first + l] = 1;
+            if (count[l] > most) done[l] = 0, direct[f / 2 * n + first + l] = 1;
             next[l + 1] = next[l] + (done[l] ? count[l] : 0);
         }
         std::vector<ScreenCell> cells(next[lanes]);  // lane by lane: what is read is in cache
@@ -201,7 +212,8 @@ template <class T> class Screen {
                 const ScreenCell &cell = cells[std::min<npy_intp>(i + l, cells.size() - 1)];
                 at[l] = x + (first + cell.lane) * PATCH + cell.row * SCREEN_COLUMNS + cell.column;
             }
-            CHOOSE(sum_cells<T>)(s.kh, s.kw, SCREEN_COLUMNS, at.data(), flipped.data(), sums.data() + i);
+            CHOOSE(sum_cells<T>)(s.kh, s.kw, SCREEN_COLUMNS, at.data(), flipped.data(),
+                                 sums.data() + i);
         }
 
         const auto window = [&](const ScreenCell &cell) -> T & {

@@ -5,7 +5,7 @@
 
 static const npy_intp PANEL_BYTES = 32768;  // of B at once, to stay in the first cache
 static const npy_intp MOST_ROWS = 128;      // of a tile
-static const npy_intp SOME = 16384;         // elements to pack that are worth a thread
+static const npy_intp PACK_EACH = 16384;    // elements that are worth a thread
 
 // Elements, not bytes, from one row or column to the next.
 template <class T> struct Strided {
@@ -38,17 +38,19 @@ template <class T> static int dot(PyArrayObject *left, PyArrayObject *right, PyA
     const auto multiply = CHOOSE(dot_tile<T>);
     const npy_intp blocks = (C.rows + lanes - 1) / lanes, block = K * lanes;
     Aligned<T> packed(blocks * block);
-    const npy_intp packers = std::max<npy_intp>(1, std::min(blocks, blocks * block / SOME));
+    const npy_intp packers = std::max<npy_intp>(1, std::min(blocks, blocks * block / PACK_EACH));
     share(packers, [&](npy_intp unit, int) {
         for (npy_intp b = blocks * unit / packers; b < blocks * (unit + 1) / packers; b++)
-            pack(A.data + b * lanes * A.row, A.row, A.column, std::min(lanes, C.rows - b * lanes), K,
-                 packed.data + b * block, lanes);
+            pack(A.data + b * lanes * A.row, A.row, A.column, std::min(lanes, C.rows - b * lanes),
+                 K, packed.data + b * block, lanes);
     });
 
     const npy_intp panel = 2 * lanes, panels = (C.columns + panel - 1) / panel;
     const npy_intp threads = count_threads(panels * blocks);
-    const npy_intp parts = std::max((C.rows + MOST_ROWS - 1) / MOST_ROWS, (threads + panels - 1) / panels);
-    const npy_intp rows = (blocks + parts - 1) / parts * lanes, depth = PANEL_BYTES / panel / sizeof(T);
+    const npy_intp parts = std::max((C.rows + MOST_ROWS - 1) / MOST_ROWS,
+                                    (threads + panels - 1) / panels);
+    const npy_intp rows = (blocks + parts - 1) / parts * lanes;
+    const npy_intp depth = PANEL_BYTES / panel / sizeof(T);
     const npy_intp size = (std::min(depth, K) + rows) * panel;
     Aligned<T> scratch(threads * size);
     share(panels * parts, [&](npy_intp unit, int thread) {
@@ -61,7 +63,8 @@ template <class T> static int dot(PyArrayObject *left, PyArrayObject *right, PyA
             const npy_intp deep = std::min(depth, K - k);
             const T *from = B.data + k * B.row + first * B.column;
             for (npy_intp c = 0; c < columns; c += lanes)
-                pack(from + c * B.column, B.column, B.row, std::min(lanes, columns - c), deep, in + c, panel);
+                pack(from + c * B.column, B.column, B.row, std::min(lanes, columns - c), deep,
+                     in + c, panel);
             multiply(packed.data + top / lanes * block + k * lanes, block, in, deep, some, columns,
                      tile, k > 0);
         }

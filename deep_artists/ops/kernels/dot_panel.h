@@ -1,11 +1,12 @@
 // Blocks of a matrix product. One instruction set's copy.
 //
 // The canonical sum: an output is one chain of fma from 0 over k = 0, 1, ..., as for the
-// convolution. Between two blocks of k it waits in a tile, exactly as it was.
+// convolution (of two NaN, either may be the result). Between two blocks of k it waits in a tile, exactly as it was.
 
 template <class T> static npy_intp dot_lanes() { return simd<T>::lanes; }
 
-// packed (K, lanes), `ld` apart, from `some` <= lanes rows or columns, `lane` apart, k `step` apart.
+// packed (K, lanes), its rows `ld` apart, from `some` <= lanes rows or columns, `lane` apart; k is
+// `step` apart.
 template <class T>
 static void dot_pack(const T *from, npy_intp lane, npy_intp step, npy_intp some, npy_intp K,
                      T *packed, npy_intp ld) {
@@ -31,7 +32,9 @@ template <class T, int MB, int NV>
 static void dot_block(const T *A, const T *B, npy_intp K, T *tile, bool more) {
     typedef simd<T> v;
     typename v::vec acc[MB][NV];
+#pragma GCC unroll 8
     for (int m = 0; m < MB; m++)
+#pragma GCC unroll 2
         for (int i = 0; i < NV; i++)
             acc[m][i] = more ? v::load(tile + (2 * m + i) * v::lanes) : v::zero();
     for (npy_intp k = 0; k < K; k++, A += v::lanes, B += 2 * v::lanes) {
@@ -42,7 +45,9 @@ static void dot_block(const T *A, const T *B, npy_intp K, T *tile, bool more) {
             for (int i = 0; i < NV; i++) acc[m][i] = v::fma(a, b[i], acc[m][i]);
         }
     }
+#pragma GCC unroll 8
     for (int m = 0; m < MB; m++)
+#pragma GCC unroll 2
         for (int i = 0; i < NV; i++) v::store(tile + (2 * m + i) * v::lanes, acc[m][i]);
 }
 

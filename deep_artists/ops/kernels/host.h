@@ -24,7 +24,7 @@ template <class Body> static void share(npy_intp units, const Body &body) {
     for (npy_intp unit = 0; unit < units; unit++) {
         try {
             body(unit, omp_get_thread_num());
-        } catch (const std::bad_alloc &) {
+        } catch (const std::exception &) {
             failed |= 1;
         }
     }

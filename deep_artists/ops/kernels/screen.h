@@ -48,7 +48,8 @@ static void transform_images(const ScreenRoots<T> &roots, const T *const *re, co
         T *column = spectrum + k * SCREEN_LD * step;
         fft<T, 8>(roots.of_64,
                   [&](int r) {
-                      return r < rows ? load_complex(column + r * step) : Complex<T>{v::zero(), v::zero()};
+                      if (r < rows) return load_complex(column + r * step);
+                      return Complex<T>{v::zero(), v::zero()};
                   },
                   [&](int r, Complex<T> a) {
                       store_complex(column + r * step, a);
@@ -78,8 +79,9 @@ static void transform_back(const ScreenRoots<T> &roots, const T *X, int sign, co
 }
 
 // List the cells of two filters that are within `limit` (2, lanes) of their window's maximum: in
-// a window column by column. X: spectrum of the patches; V (40, 64) complex scalars: of the
-// filters. A limit of -infinity lists nothing. z: scratch, screen_size() elements.
+// a window column by column, `number` is the window's. X: spectrum of the patches; V (40, 64)
+// complex scalars: of the filters. Of a lane whose limit is -infinity, what is listed means
+// nothing. z: room for 2 lanes pool_h (40 rows + columns * pool_w) elements.
 template <class T>
 static void screen_pair(const ScreenShape &s, const ScreenRoots<T> &roots, const T *X, const T *V,
                         const T *limit, T *z, std::vector<ScreenCell> *found) {
@@ -99,13 +101,17 @@ static void screen_pair(const ScreenShape &s, const ScreenRoots<T> &roots, const
                       [&](int k) { return load_complex(z + ((r + i) * SCREEN_COLUMNS + k) * step); },
                       [&](int k, Complex<T> a) {
                           const npy_intp c = k - (s.kw - 1);
-                          if (c >= 0 && c < columns) store_complex(cells + (c * s.pool_h + i) * step, a);
+                          if (c < 0 || c >= columns) return;
+                          store_complex(cells + (c * s.pool_h + i) * step, a);
                       });
         for (npy_intp c = 0; c < columns; c += s.pool_w) {
             const T *window = cells + c * s.pool_h * step, *low = limit;
             const npy_intp n = s.pool_h * s.pool_w;
             typename v::vec most[2][4];  // four at a time: a maximum waits for the one before
-            for (int k = 0; k < 4; k++) most[0][k] = v::load(window + v::lanes), most[1][k] = v::load(window);
+            for (int k = 0; k < 4; k++) {
+                most[0][k] = v::load(window + v::lanes);  // exchanged: the first filter's is im
+                most[1][k] = v::load(window);
+            }
             for (npy_intp i = 0; i < n; i += 4)
                 for (int k = 0; k < 4; k++) {
                     const Complex<T> a = load_complex(window + std::min(i + k, n - 1) * step);
@@ -116,11 +122,12 @@ static void screen_pair(const ScreenShape &s, const ScreenRoots<T> &roots, const
                 most[f][0] -= v::load(low);
             }
             for (npy_intp first = 0; first < n; first += 64) {
-                unsigned near[2][64];
-                uint64_t any = 0;
+                unsigned near[2][64];  // a bit a lane
+                uint64_t any = 0;      // a bit a cell
                 for (npy_intp i = 0; i < 64 && first + i < n; i++) {
                     const Complex<T> a = load_complex(window + (first + i) * step);
-                    near[0][i] = v::at_least(a.im, most[0][0]), near[1][i] = v::at_least(a.re, most[1][0]);
+                    near[0][i] = v::at_least(a.im, most[0][0]);
+                    near[1][i] = v::at_least(a.re, most[1][0]);
                     any |= (uint64_t)((near[0][i] | near[1][i]) != 0) << i;
                 }
                 for (; any; any &= any - 1) {
@@ -139,13 +146,14 @@ static void screen_pair(const ScreenShape &s, const ScreenRoots<T> &roots, const
 // Canonical sums, a cell a lane, as in conv_rows.h. x: (lanes) the first input under a cell, rows
 // `width` apart; taps (kh, kw); kw no less than a chunk.
 template <class T>
-static void sum_cells(npy_intp kh, npy_intp kw, npy_intp width, const T *const *x, const T *taps, T *sums) {
+static void sum_cells(npy_intp kh, npy_intp kw, npy_intp width, const T *const *x, const T *taps,
+                      T *sums) {
     typedef simd<T> v;
     typename v::vec acc = v::zero(), column[v::chunk];
     for (npy_intp i = 0; i < kh; i++, taps += kw) {
         npy_intp j = 0;
         for (; j + v::chunk <= kw; j += v::chunk) {
-            asm volatile("" ::: "memory");  // load the pointers anew: no registers are left for them
+            asm volatile("" ::: "memory");  // loads the pointers anew: registers are few
             v::load_columns(x, i * width + j, column);
             for (int k = 0; k < v::chunk; k++) acc = v::fma(column[k], v::set(taps[j + k]), acc);
         }
