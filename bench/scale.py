@@ -189,8 +189,8 @@ def main():
     parser.add_argument("--set-mb", type=float, default=2000)
     parser.add_argument("--memory-mb", type=float, default=300)
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="on the disk to measure")
-    parser.add_argument("--extraction-s", type=float, default=0.073,
-                        help="of one core and track, from test_pipeline.py (default: 0.073)")
+    parser.add_argument("--extraction-s", type=float, default=0.067,
+                        help="of one core and track, from test_pipeline.py (default: 0.067)")
     arguments = parser.parse_args()
 
     from deep_artists.machine import describe_machine

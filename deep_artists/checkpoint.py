@@ -94,6 +94,8 @@ class Checkpoints:
                 found = (about["format"], about["run"])
             except DAMAGE as error:
                 warnings.warn(f"{path} is damaged and passed over: {error}", RuntimeWarning)
+                # Among those to be kept it would count as the newest.
+                path.rename(path.with_suffix(".damaged"))
                 continue
             if found != (FORMAT, json.loads(json.dumps(self.run))):
                 raise ValueError(

@@ -116,7 +116,8 @@ def make_parser():
                              help="cpu or cuda, a GPU (default: cpu)")
     for command in (reproduce, dataset, train):
         command.add_argument("--seed", type=int, default=SEED, metavar="N",
-                             help=f"of split, initial values and shuffling (default: {SEED})")
+                             help="of what the command draws: split, initial values, shuffling "
+                             f"(default: {SEED})")
     for command, out in ((reproduce, "run"), (extract, "patches"), (dataset, "set"),
                          (train, "model"), (plot, "plots"), (features, "features.npz")):
         command.add_argument("--out", default=f"deep_artists_{out}", metavar="PATH",
@@ -136,9 +137,11 @@ def run_reproduce(arguments):
     if audio_dir is None:
         from .corpus import write_corpus
 
+        if labels != "folder":
+            raise ValueError(f"--labels {labels} is for a folder of yours: give AUDIO_DIR as well")
+
         with stage(seconds, "corpus"):
             audio_dir = write_corpus(out / "corpus", jobs=arguments.jobs)
-        labels = "folder"
     with stage(seconds, "extract"):
         report = extract_folder(
             audio_dir, out / "patches", jobs=arguments.jobs, cluster=arguments.cluster

@@ -34,7 +34,7 @@ def connect(address, timeout_s=10):
     ------
     ClusterError
         If dask.distributed is missing, the scheduler does not answer or has no worker, one of them
-        has another deep_artists or none, a task is given up, or the scheduler is lost.
+        has other packages than here, a task is given up, or the scheduler is lost.
     """
     try:
         from distributed import Client
@@ -76,7 +76,8 @@ def connect(address, timeout_s=10):
             client.wait_for_workers(1, timeout=timeout_s)
         except TimeoutError as error:
             raise ClusterError(
-                f"cluster {address}: has no worker; start some with 'dask worker {address}'"
+                f"cluster {address}: has no worker; start one a core with 'dask worker {address} "
+                "--nworkers auto --nthreads 1'"
             ) from error
         _check_versions(client, address)
         try:
@@ -96,8 +97,12 @@ def connect(address, timeout_s=10):
 
 def _check_versions(client, address):
     """See that all have this deep_artists; else a task's arrival would break a worker."""
+    from .extraction import find_versions
+
+    ours = SETTINGS | find_versions()
     # Only builtins: what is sent must be known there.
-    command = "__import__('importlib').import_module('deep_artists.extraction').SETTINGS"
+    module = "__import__('importlib').import_module('deep_artists.extraction')"
+    command = f"{module}.SETTINGS | {module}.find_versions()"
     found = client.run(eval, command, on_error="return")
     found = {f"worker {name}": settings for name, settings in found.items()}
     try:
@@ -105,9 +110,12 @@ def _check_versions(client, address):
     except ImportError as error:
         found["the scheduler"] = error
     for where, settings in found.items():
-        if settings != SETTINGS:
-            wrong = settings if isinstance(settings, Exception) else f"its settings are {settings}"
+        if settings != ours:
+            wrong = settings
+            if not isinstance(settings, Exception):
+                wrong = f"it has {dict(sorted(settings.items() - ours.items()))}, here is "
+                wrong += f"{dict(sorted(ours.items() - settings.items()))}"
             raise ClusterError(
-                f"cluster {address}: {where} cannot extract ({wrong}); the same deep_artists is "
+                f"cluster {address}: {where} cannot extract ({wrong}); the same packages are "
                 "needed everywhere"
             )

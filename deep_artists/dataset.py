@@ -51,7 +51,8 @@ class Dataset:
     label_names: list  # of str, sorted
     track_names: dict | None  # split name -> list of str; None for a set of 2013
     info: dict  # dataset.json
-    sha256: dict = field(default_factory=dict)  # split name -> of x, if unchanged since it was made
+    # Split name -> of x, if unchanged since it was made; dataclasses.replace does not pass it on.
+    sha256: dict = field(default_factory=dict, init=False)
 
     def __iter__(self):
         return iter((self.train, self.valid, self.test))
@@ -386,7 +387,9 @@ def open_dataset(path):
         raise ValueError(
             f"{path}: cannot be opened as a set ({error}); make it (anew) from the patch files"
         ) from error
-    return Dataset(*splits, label_names, track_names, info, sha256)
+    datasets = Dataset(*splits, label_names, track_names, info)
+    datasets.sha256.update(sha256)
+    return datasets
 
 
 def _open_split(path, name, label_names, track_names):

@@ -10,6 +10,7 @@ did only counts are kept.
 """
 
 import csv
+import errno
 import hashlib
 import io
 import itertools
@@ -156,7 +157,7 @@ def _check_layout(out_dir, shard_tracks):
     there = manifest and manifest["shard_tracks"]
     if there and there != shard_tracks:
         raise ValueError(f"{out_dir}: holds shards of about {there} tracks; ask for the same "
-                         f"(--shard-tracks {there}), or name another folder")
+                         f"('extract --shard-tracks {there}'), or name another folder")
     if shard_tracks and not there and next(iterate_files(out_dir, (".mel.npy",)), None):
         raise ValueError(f"{out_dir}: holds a file for each track; name another folder for shards")
 
@@ -188,6 +189,8 @@ def _extract_files(audio_dir, out_dir, _, sources):
         try:
             count[_extract_file(audio_dir, out_dir, source)] += 1
         except (AudioError, OSError) as error:
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                raise  # no fault of the track
             failed.append((source, str(error).removeprefix(f"{audio_dir / source}: ")))
     return *count.values(), failed
 
@@ -198,7 +201,7 @@ def _extract_file(audio_dir, out_dir, source):
     if _is_extracted(patches_path, json_path, sha256):
         return "reused"
     track, patches = _extract_track(audio_dir, source, sha256)
-    made_from = json.dumps(track | dict(settings=SETTINGS, versions=_versions()), indent=1)
+    made_from = json.dumps(track | dict(settings=SETTINGS, versions=find_versions()), indent=1)
     patches_path.parent.mkdir(parents=True, exist_ok=True)
     json_path.unlink(missing_ok=True)  # or, interrupted, it would vouch for other patches
     with new_file(patches_path) as file:
@@ -239,7 +242,7 @@ def _extract_shard(audio_dir, out_dir, shard, sources):
                 yield old[source], old_patches[start : start + n]
             elif source not in failed and (extracted := extract(source)):
                 track, patches = extracted
-                yield track | dict(versions=_versions()), patches
+                yield track | dict(versions=find_versions()), patches
 
     sha256 = {s: attempt(_hash, audio_dir / s, source=s) for s in sources}
     kept = {s for s, track in old.items() if track["source_sha256"] == sha256.get(s)}
@@ -267,7 +270,8 @@ def _extract_track(audio_dir, source, sha256):
 
 
 @lru_cache(maxsize=1)
-def _versions():
+def find_versions():
+    """Return the versions of the packages that decide the bits of patches."""
     from importlib.metadata import version
 
     import soundfile

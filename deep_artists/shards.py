@@ -74,7 +74,6 @@ def write_shard(path, tracks, failed):
         Source to reason. Read after the tracks, which may add to it.
     """
     index, n = [], 0
-    path.with_suffix(".json").unlink(missing_ok=True)  # interrupted, it would vouch for others
     for unfinished in path.parent.glob(f".{path.stem}.*.tmp"):  # of a process that was killed
         unfinished.unlink(missing_ok=True)
     with new_file(path, f"{path.stem}.") as file:
@@ -85,6 +84,7 @@ def write_shard(path, tracks, failed):
             n += len(patches)
         file.seek(0)
         file.write(make_header(n))
+        path.with_suffix(".json").unlink(missing_ok=True)  # or, interrupted, it vouches for others
     write_index(path, index, failed)
 
 

@@ -315,3 +315,22 @@ def test_nothing_imports_jax_unasked():
     code = ("import sys, deep_artists.train, deep_artists.cli, deep_artists.ops.fusion, "
             "deep_artists.network, deep_artists.verify; assert 'jax' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
+
+
+def test_a_set_read_in_blocks_trains_and_validates_alike():
+    rng = np.random.RandomState(0)
+    sets = [(rng.uniform(size=(n, 2560)).astype("float32"), np.arange(n) % 3) for n in (4000, 800, 800)]
+    options = dict(n_epochs=1, n_hidden=4, nkerns=1, validation_frequency=25, memory_mb=54)
+    results = [train(sets, "page", device=device, **options) for device in ("cpu", "jax-ffi")]
+    np.testing.assert_allclose(results[0].costs, results[1].costs, rtol=1e-5)
+    assert [len(r.validation) for r in results] == [2, 2]
+    np.testing.assert_allclose(results[0].validation, results[1].validation, atol=0.01)
+
+
+def test_the_same_bits_are_asked_for_before_jax_looks_for_devices():
+    code = ("import os\nfrom deep_artists.device import check_device\ncheck_device('jax')\n"
+            "print(os.environ['XLA_FLAGS'])")
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "--xla_gpu_deterministic_ops=true" in run.stdout, run.stderr

@@ -3,17 +3,11 @@
 Gradients are Ops of the graph already, so JAX differentiates nothing. The lowering of an Op is
 our kernel (`ffi`) or XLA's own (`lax`). Importing this module imports jax, switches its 64-bit
 types on, without which int64 and float64 would quietly be halved, and asks XLA for full-precision
-products and the same bits on every run.
+products.
 """
 
-import os
 import warnings
 from functools import partial
-
-if "xla_gpu_deterministic_ops" not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = " ".join(
-        filter(None, [os.environ.get("XLA_FLAGS"), "--xla_gpu_deterministic_ops=true"])
-    )
 
 import jax
 import jax.numpy as jnp
@@ -196,7 +190,7 @@ def run(function, indices):
 def call(function, index):
     """Call a function of a minibatch index once; what `set_value` brought is on the device before."""
     keep_on_device(function)
-    return function(index)
+    return np.asarray(function(index))  # waits: what was uploaded may change after the call
 
 
 def compile_scan(step, updates):
