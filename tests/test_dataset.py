@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from deep_artists import dataset, shards
-from deep_artists.dataset import Track, label_tracks, make_dataset, open_dataset, split_tracks
+from deep_artists.dataset import make_dataset, open_dataset
+from deep_artists.tracks import Track, label_tracks, split_tracks
 from deep_artists.patches import SETTINGS
 from reference import golden
 

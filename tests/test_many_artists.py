@@ -6,7 +6,8 @@ import pytest
 from test_dataset import tracks_of, write_patches
 from test_ops import DTYPES, run_c
 
-from deep_artists.dataset import make_dataset, split_tracks
+from deep_artists.dataset import make_dataset
+from deep_artists.tracks import split_tracks
 from deep_artists.experiment import report_set
 from deep_artists.network import Network
 from deep_artists.ops.fusion import compile_function
