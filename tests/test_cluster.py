@@ -122,13 +122,20 @@ def test_tracks_that_kill_every_worker_end_the_run(audio, tmp_path):
 
 def test_a_worker_without_the_package_is_named(audio, tmp_path):
     with start_cluster(1, FORGET) as cluster:
-        with pytest.raises(ClusterError, match="worker tcp://.* cannot extract .*the same deep_art"):
+        with pytest.raises(ClusterError, match="worker tcp://.* cannot extract .*the same packages"):
+            extract_folder(audio, tmp_path, cluster=cluster.scheduler_address)
+
+
+def test_a_worker_with_another_version_is_named(audio, tmp_path, monkeypatch):
+    monkeypatch.setattr(extraction, "find_versions", lambda: {"librosa": "0.1"})
+    with start_cluster(1) as cluster:
+        with pytest.raises(ClusterError, match="cannot extract .it has .*'librosa'.*here is .*'0.1'"):
             extract_folder(audio, tmp_path, cluster=cluster.scheduler_address)
 
 
 def test_a_cluster_without_workers():
     with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
-        with pytest.raises(ClusterError, match="has no worker; start some with 'dask worker tcp://"):
+        with pytest.raises(ClusterError, match="has no worker; start one a core with 'dask worker tcp://"):
             with connect(empty.scheduler_address, timeout_s=0.5):
                 pass
 
