@@ -96,7 +96,7 @@ def connect(address, timeout_s=10):
 
 
 def _check_versions(client, address):
-    """See that all have this deep_artists; else a task's arrival would break a worker."""
+    """See that all have what decides the bits; without deep_artists a task would break a worker."""
     from .extraction import find_versions
 
     ours = SETTINGS | find_versions()

@@ -101,6 +101,16 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, whole, monkeypatch, damag
     assert_same(result, whole)
 
 
+def test_where_all_are_damaged_new_ones_are_kept(tmp_path, whole, monkeypatch):
+    interrupt(monkeypatch, tmp_path, 5)
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"")
+    with pytest.warns(RuntimeWarning, match="is damaged"):
+        interrupt(monkeypatch, tmp_path, 1)  # earlier than those that are damaged
+    assert [path.stat().st_size > 0 for path in tmp_path.glob("*.npz")] == [True]
+    assert_same(train(sets(), checkpoint=tmp_path, **RUN), whole)
+
+
 @pytest.mark.parametrize("change", [
     {"learning_rate": 0.01}, {"seed": 1}, {"floatX": "float64"}, {"recipe": "third", "n_out": 10},
 ])

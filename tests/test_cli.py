@@ -119,6 +119,7 @@ def test_shards_are_a_set_too(audio, tmp_path):
 @pytest.mark.parametrize("arguments, words", [
     (["reproduce", "nowhere"], "nowhere"),
     (["reproduce", "empty"], "no audio file"),
+    (["reproduce", "--labels", "filename"], "give AUDIO_DIR"),
     (["extract", "bad"], "none of the files"),
     (["dataset", "empty"], "patch"),
     (["train", "empty"], "empty"),

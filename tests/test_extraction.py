@@ -1,5 +1,6 @@
 """Folders of audio, extracted: what is kept, what is left out, and what it takes."""
 
+import errno
 import json
 import os
 import shutil
@@ -351,6 +352,31 @@ def test_an_interrupted_shard_is_not_taken_for_done(twelve, tmp_path, monkeypatc
     extract_folder(twelve, tmp_path / "whole", shard_tracks=2)
     whole = files(tmp_path / "whole")
     assert {name: data for name, data in files(tmp_path).items() if "/" not in name} == whole
+
+
+def test_an_interrupted_change_keeps_the_old_shard(twelve, tmp_path, monkeypatch):
+    audio, out = tmp_path / "audio", tmp_path / "out"
+    shutil.copytree(twelve, audio)
+    extract_folder(audio, out, shard_tracks=40)
+    shutil.copy(audio / "artist 2" / "02.wav", audio / "artist 2" / "02b.wav")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards.np, "ascontiguousarray", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            extract_folder(audio, out, shard_tracks=40)
+    assert extract_folder(audio, out, shard_tracks=40)[:3] == (1, 12, 0)
+
+
+def test_a_full_disk_is_no_fault_of_a_track(twelve, tmp_path, monkeypatch):
+    def fill(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(extraction, "new_file", fill)
+    with pytest.raises(OSError, match="No space left"):
+        extraction._extract_files(twelve, tmp_path, "", ["artist 2/02.wav"])
 
 
 def test_a_track_more_alters_one_shard():

@@ -20,6 +20,7 @@ from deep_artists.ops import ffi
 from deep_artists.ops.conv2d import Conv2D, Conv2DGradFilters, Conv2DGradInput
 from deep_artists.ops.conv_pool import ConvPool, ConvPoolGradFilters
 from deep_artists.ops.fusion import compile_function
+from deep_artists.ops.jax import call
 from deep_artists.ops.max_pool import MaxPool
 from deep_artists.ops.softmax import NegativeLogLikelihood
 from deep_artists.recipe import load_recipe
@@ -325,6 +326,11 @@ def test_a_set_read_in_blocks_trains_and_validates_alike():
     np.testing.assert_allclose(results[0].costs, results[1].costs, rtol=1e-5)
     assert [len(r.validation) for r in results] == [2, 2]
     np.testing.assert_allclose(results[0].validation, results[1].validation, atol=0.01)
+
+
+def test_a_single_call_waits_for_its_result(functions):
+    """A block that is read ahead may take the place of what was uploaded."""
+    assert isinstance(call(functions.validate_model, 0), np.ndarray)
 
 
 def test_the_same_bits_are_asked_for_before_jax_looks_for_devices():

@@ -1,5 +1,6 @@
 """Sets larger than memory: order, bits, memory, and what is refused."""
 
+import dataclasses
 import subprocess
 import sys
 import warnings
@@ -261,6 +262,13 @@ def test_what_was_checked_when_it_was_made_is_not_read_again(made, monkeypatch):
     dataset = open_dataset(made)
     monkeypatch.setattr(stream, "read_pieces", None)
     assert check_values(dataset, "float32", True, dataset.sha256) == dataset.sha256
+
+
+def test_another_split_in_its_place_is_read_and_checked(made):
+    dataset = open_dataset(made)
+    other = dataclasses.replace(dataset, train=(np.full((40, 2560), np.nan), np.arange(40) % 2))
+    with pytest.raises(ValueError, match="train: x has values that are not finite"):
+        train(other, "page", batch_size=10)
 
 
 def test_a_file_that_was_changed_is_read_and_checked_again(made):
