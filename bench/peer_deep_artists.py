@@ -10,8 +10,8 @@ def build(settings, x, y):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import pytensor
 
-    from deep_artists.recipe import from_dict
-    from deep_artists.train import Functions
+    from deep_artists.artists.recipe import from_dict
+    from deep_artists.artists.train import Functions
 
     functions = Functions(
         from_dict(settings["recipe"]), settings["floatX"], [(x, y)] * 3,
@@ -19,7 +19,7 @@ def build(settings, x, y):
     )
     train_model, set_values = functions.train_model, functions.network.set_values
     if settings["device"] != "cpu":  # as the others, hand the cost to Python
-        train_model = lambda index: float(functions.train_model(index))  # noqa: E731
+        train_model = lambda index: float(functions.train_model(index))
     version = f"PyTensor {pytensor.__version__}"
     if settings["variant"] == "block":  # an epoch a call, as train() trains on a GPU
 

@@ -37,7 +37,7 @@ def build(settings, x, y):
         xs = lax.dynamic_slice_in_dim(x, index * batch_size, batch_size)
         ys = lax.dynamic_slice_in_dim(y, index * batch_size, batch_size)
         cost, gradients = jax.value_and_grad(compute_cost)(params, xs, ys)
-        step = lambda p, g: p - recipe["learning_rate"] * g  # noqa: E731
+        step = lambda p, g: p - recipe["learning_rate"] * g
         return cost, jax.tree.map(step, params, gradients)
 
     def set_values(values):

@@ -11,7 +11,6 @@ import sys
 import sysconfig
 
 import numpy as np
-
 from worker import serve
 
 
@@ -37,12 +36,11 @@ def set_flags(settings):
 
 def build(settings, x, y):
     set_flags(settings)
-    import numpy.distutils.__config__  # Theano 0.6 expects NumPy to have imported this itself
     import theano
     import theano.tensor as T
     try:
-        from theano.tensor.signal.pool import pool_2d
         from theano.tensor.nnet import conv2d
+        from theano.tensor.signal.pool import pool_2d
     except ImportError:
         from theano.tensor.nnet.conv import conv2d
         from theano.tensor.signal.downsample import max_pool_2d as pool_2d

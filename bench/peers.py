@@ -25,9 +25,10 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from deep_artists.network import NAMES, Network  # noqa: E402
-from deep_artists.recipe import list_recipes, load_recipe  # noqa: E402
-from peak import read_cpu  # noqa: E402
+from peak import read_cpu
+
+from deep_artists.artists.network import NAMES, Network
+from deep_artists.artists.recipe import list_recipes, load_recipe
 
 PEERS = {  # name: environment, script, variant
     "deep_artists": ("deep_artists", "peer_deep_artists.py", ""),

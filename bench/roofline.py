@@ -23,7 +23,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from peak import choose_isa, compile_peak, read_cpu  # noqa: E402
+from peak import choose_isa, compile_peak, read_cpu
 
 PEAK_ITERATIONS = 3_000_000  # about 10 ms
 REPEAT_S = 0.02
@@ -43,8 +43,8 @@ def compile_layer_and_step(recipe, floatX):
     import pytensor
     from pytensor.compile import ProfileStats
 
-    from deep_artists.network import Network
-    from deep_artists.ops.fusion import compile_function
+    from deep_artists.artists.network import Network
+    from deep_artists.ops.compile import compile_function
 
     rng = np.random.RandomState(0)
     x = rng.uniform(size=(recipe.batch_size, 2560)).astype(floatX)
@@ -124,7 +124,7 @@ def main():
 
     from threadpoolctl import threadpool_limits
 
-    from deep_artists.recipe import load_recipe
+    from deep_artists.artists.recipe import load_recipe
 
     recipe = load_recipe(arguments.recipe, n_out=20)
     if arguments.batch:

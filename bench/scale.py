@@ -30,14 +30,14 @@ PATCHES, ROW_BYTES = 129, 10_240  # of a 30 s track; of a patch
 
 
 def load(**overrides):
-    from deep_artists.recipe import load_recipe
+    from deep_artists.artists.recipe import load_recipe
 
     return load_recipe("page", **{"n_out": 20, "shuffle": False, **overrides})
 
 
 def compile_step(**overrides):
     """Return the training step and that of validation, without arguments, on one minibatch."""
-    from deep_artists.train import Functions
+    from deep_artists.artists.train import Functions
 
     recipe, rng = load(**overrides), np.random.RandomState(0)
     n = recipe.batch_size
@@ -74,8 +74,7 @@ def write_set(folder, megabytes):
     with open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(
             file, {"descr": "<f4", "fortran_order": False, "shape": (1000 * times, 2560)})
-        for _ in range(times):
-            file.write(rows)
+        file.writelines(rows for _ in range(times))
         os.fsync(file.fileno())
     return path
 
@@ -88,8 +87,8 @@ def forget(path):
 
 def measure_sets(path, memory_mb, rounds):
     """Return rows of (how, order, cache, seconds per step), and megabytes per second of reading."""
-    from deep_artists.stream import open_streams, release
-    from deep_artists.train import Functions
+    from deep_artists.artists.train import Functions
+    from deep_artists.nn.stream import open_streams, release
 
     x = np.asarray(np.load(path, mmap_mode="r"))
     y, n = np.arange(len(x)) % 20, int(0.9 * len(x))
@@ -193,7 +192,7 @@ def main():
                         help="of one core and track, from test_pipeline.py (default: 0.067)")
     arguments = parser.parse_args()
 
-    from deep_artists.machine import describe_machine
+    from deep_artists.evidence.machine import describe_machine
 
     growth = measure_growth(arguments.rounds)
     print("\n| what | value | ms per step | us per patch | validation, us per patch |\n"

@@ -23,8 +23,8 @@ def measure(code, *arguments):
     code = textwrap.dedent("""
         import json, sys, time
         from pathlib import Path
-        from deep_artists.dataset import make_dataset
-        from deep_artists.extraction import extract_folder
+        from deep_artists.data.dataset import make_dataset
+        from deep_artists.data.extraction import extract_folder
         arguments, start, about = sys.argv[1:], time.perf_counter(), {}
     """) + textwrap.dedent(code) + textwrap.dedent("""
         about["seconds"] = time.perf_counter() - start

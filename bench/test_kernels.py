@@ -12,10 +12,11 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 
+from deep_artists.artists.recipe import load_recipe
+from deep_artists.ops.compile import compile_function
 from deep_artists.ops.conv2d import Conv2D, Conv2DGradFilters, Conv2DGradInput, conv2d
 from deep_artists.ops.conv_pool import ConvPool, ConvPoolGradFilters
 from deep_artists.ops.dot import FixedDot
-from deep_artists.ops.fusion import compile_function
 from deep_artists.ops.max_pool import MaxPool, MaxPoolGrad, max_pool_2d
 from deep_artists.ops.softmax import (
     NegativeLogLikelihood,
@@ -23,7 +24,6 @@ from deep_artists.ops.softmax import (
     Softmax,
     SoftmaxGrad,
 )
-from deep_artists.recipe import load_recipe
 
 pytestmark = pytest.mark.benchmark(
     max_time=0.2, min_rounds=5, warmup=True, warmup_iterations=1, timer=time.process_time

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deep_artists.patches import extract_patches
-from reference import golden
+from deep_artists.data.patches import extract_patches
+from deep_artists.reference import golden
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = """
 import numpy as np
-from deep_artists.recipe import load_recipe
-from deep_artists.train import Functions
+from deep_artists.artists.recipe import load_recipe
+from deep_artists.artists.train import Functions
 split = np.zeros((80, 2560), "float32"), np.zeros(80)
 print(Functions(load_recipe("page", n_out=20), "float32", [split] * 3).train_model(0))
 """

@@ -1,5 +1,43 @@
 """Deep Unlearning (McFee and Montecchio, 2013), rebuilt to its numbers.
 
-Music features learned by recognising artists. Start with ``deep-artists reproduce`` on the command
-line, or with `deep_artists.train.train`. Importing this package imports nothing else.
+The network learns music features by recognising artists. To run the whole experiment::
+
+    deep-artists reproduce --out run
+
+or, step by step in Python::
+
+    deep_artists.extract_folder("music", "patches")           # sound files -> mel patches
+    datasets = deep_artists.make_dataset("patches", "set")    # -> train, valid and test
+    result = deep_artists.train(datasets, "page")             # -> a model, with its history
+    result.model.save("model.npz")
+    deep_artists.extract_features(deep_artists.load("model.npz"), ["music"])
+
+To read the code, begin with nn/layers.py, artists/network.py, nn/steps.py, nn/loop.py and
+artists/train.py, then ops/conv2d.py: about 1,000 lines. Each folder says in its __init__.py what
+it is for. ``deep-artists verify`` compares this machine with the original's recorded numbers.
 """
+
+import os
+
+import lazy_loader
+
+# PyTensor and OpenMP read these once, when they are first imported or first used.
+# Our graphs need no BLAS: keep PyTensor from looking for one and warning that there is none.
+if "blas__ldflags" not in os.environ.get("PYTENSOR_FLAGS", ""):
+    os.environ["PYTENSOR_FLAGS"] = ",".join(
+        filter(None, [os.environ.get("PYTENSOR_FLAGS"), "blas__ldflags="])
+    )
+# Threads that spin while they wait take the core from the thread they wait for, where cores are
+# shared: a factor of 5 was seen. Spin briefly, then sleep.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+__version__ = "0.2.0"
+
+# The public names stand in __init__.pyi; each is imported when it is first used.
+__getattr__, _, names = lazy_loader.attach_stub(__name__, __file__)
+__all__ = [*names, "__version__"]
+
+
+def __dir__():
+    return sorted(__all__)

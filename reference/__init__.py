@@ -1,1 +1,4 @@
-"""The evidence: recordings of the 2013 program and of Theano 0.6, and what made them."""
+"""The evidence: recordings of the original programs and of Theano, and what made them."""
+
+if __name__ != "deep_artists.reference":  # one name, one module
+    raise ImportError(f"{__name__} is deep_artists.reference: import it under that name")

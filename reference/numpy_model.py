@@ -15,8 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 # Validation happens every `validate` iterations; None: min(n_train_batches, patience // 2).
 # `page` draws its minibatches at random; here, as in the recordings, it keeps the stored order.
-COLUMNS = ("learning_rate batch_size n_epochs filters filter_size poolsize n_hidden n_out "
-           "L2_softmax L2_conv patience validate").split()
+COLUMNS = ["learning_rate", "batch_size", "n_epochs", "filters", "filter_size", "poolsize", "n_hidden", "n_out", "L2_softmax", "L2_conv", "patience", "validate"]
 RECIPES = {name: dict(zip(COLUMNS, row)) for name, row in {
     "first":  (0.01, 50, 50, 15, (9, 9), (2, 2), 512, 10, 0, 0, 320, None),
     "second": (0.02, 100, 100, 15, (9, 9), (8, 8), 512, 20, 0, 0, 20000, None),

@@ -77,7 +77,7 @@ template <class K> static const char *run_blocks(const K &kernel, Index blocks, 
 
 def translate(ptx):
     """Return C with a function for every kernel of a PTX text."""
-    kernels = re.findall(r"\.entry (\w+)\(.*?\)\s*(?:\.\w+ [^\n]*\n)*\{(.*?)\n\}", ptx, re.S)
+    kernels = re.findall(r"\.entry (\w+)\(.*?\)\s*(?:\.\w+ [^\n]*\n)*\{(.*?)\n\}", ptx, re.DOTALL)
     return HEAD + "".join(translate_kernel(name, body) for name, body in kernels)
 
 

@@ -9,17 +9,17 @@ import time
 import numpy as np
 import pytest
 
-from deep_artists.checkpoint import Checkpoints
-from deep_artists.model import NAMES
-from deep_artists.train import train
-from reference import golden
+from deep_artists.artists.model import NAMES
+from deep_artists.artists.train import train
+from deep_artists.nn.checkpoint import Checkpoints
+from deep_artists.reference import golden
 
 RUN = {"recipe": "page", "n_epochs": 8, "batch_size": 50, "n_hidden": 20, "validation_frequency": 3}
 
 SCRIPT = """
 import sys
 import numpy as np
-from deep_artists.train import train
+from deep_artists.artists.train import train
 from reference.golden import make_dataset
 sets = [(x[:250], y[:250]) for x, y in make_dataset(2010, 10)]
 result = train(sets, {run}, checkpoint=sys.argv[1], echo=lambda line: print(line, flush=True))

@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from deep_artists.cli import main
-from deep_artists.corpus import write_corpus
-from deep_artists.model import Model
-from reference import golden
+from deep_artists.artists.model import Model
+from deep_artists.cli.parser import main
+from deep_artists.data.corpus import write_corpus
+from deep_artists.reference import golden
 
 QUICK = ["--epochs", "2", "--set", "batch_size=8", "--set", "n_hidden=20", "--jobs", "1"]
 
@@ -153,7 +153,7 @@ def test_too_few_patches_for_a_minibatch_is_an_error(audio, tmp_path, capsys):
 
 
 def test_help_is_quick_because_it_imports_nothing():
-    code = ("import sys; from deep_artists.cli import main\n"
+    code = ("import sys; from deep_artists.cli.parser import main\n"
             "try: main(['reproduce', '--help'])\n"
             "except SystemExit: pass\n"
             "heavy = {'numpy', 'pytensor', 'librosa', 'sklearn', 'scipy', 'joblib'} & set(sys.modules)\n"

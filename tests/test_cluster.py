@@ -12,9 +12,9 @@ import soundfile
 from distributed import Client, LocalCluster
 
 from deep_artists import extraction
-from deep_artists.cli import main
-from deep_artists.cluster import ClusterError, connect
-from deep_artists.extraction import extract_folder, read_failed
+from deep_artists.cli.parser import main
+from deep_artists.data.cluster import ClusterError, connect
+from deep_artists.data.extraction import extract_folder, read_failed
 
 # Run on the workers there are. Every extraction is recorded; the first of any process to come to
 # the file "17.wav" kills its worker, amid a task, and later ones find that this was done.
@@ -38,7 +38,7 @@ import os, signal
 from deep_artists import extraction
 extraction.extract_file = lambda path: os.kill(os.getpid(), signal.SIGKILL)
 """
-FORGET = "import sys; sys.modules['deep_artists.extraction'] = None"
+FORGET = "import sys; sys.modules['deep_artists.data.extraction'] = None"
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def test_clusters_that_cannot_be_used(audio, tmp_path, code, words):
         unused.bind(("127.0.0.1", 0))  # not listening
         port = unused.getsockname()[1]
         code = (f"import sys; {code}\nfrom deep_artists import cluster\n"
-                "from deep_artists.cli import main\n"
+                "from deep_artists.cli.parser import main\n"
                 "cluster.connect.__wrapped__.__defaults__ = (0.5,)\nsys.exit(main(sys.argv[1:]))\n")
         command = ["extract", str(audio), "--out", str(tmp_path)]
         command += ["--cluster", f"tcp://127.0.0.1:{port}"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from deep_artists.corpus import (
+from deep_artists.data.corpus import (
     INSTRUMENTS,
     KEYS,
     MODES,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from deep_artists import dataset, shards
-from deep_artists.dataset import make_dataset, open_dataset
-from deep_artists.tracks import Track, label_tracks, split_tracks
-from deep_artists.patches import SETTINGS
-from reference import golden
+from deep_artists.data.dataset import make_dataset, open_dataset
+from deep_artists.data.patches import SETTINGS
+from deep_artists.data.tracks import Track, label_tracks, split_tracks
+from deep_artists.reference import golden
 
 
 def write_patches(folder, name, n=3, value=None, settings=SETTINGS):
@@ -149,7 +149,7 @@ def test_split_depends_on_the_seed_and_not_on_the_order():
     assert split_tracks(tracks, 2) != splits
     assert splits["train"] != sorted(splits["train"])  # 2013: shuffled
     # RandomState's stream is frozen: the split of a seed is the same with every NumPy.
-    assert sorted(t.name for t in splits["test"]) == "a/3 a/7 b/3 b/7 c/4 c/7 d/0 d/1".split()
+    assert sorted(t.name for t in splits["test"]) == ["a/3", "a/7", "b/3", "b/7", "c/4", "c/7", "d/0", "d/1"]
 
 
 @pytest.mark.parametrize(

@@ -12,19 +12,16 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import validate_data
 
-import deep_artists.train
-from deep_artists.estimator import DeepArtistClassifier, split_rows
-from deep_artists.train import train
+import deep_artists.artists.train
+from deep_artists.artists.train import train
+from deep_artists.use.estimator import DeepArtistClassifier, split_rows
 
 SMALL = dict(nkerns=2, n_hidden=8, filter_shape=(5, 5), poolsize=(15, 12), n_epochs=6,
              validation_frequency=0)
 
 # Of scikit-learn's checks: those that train many networks for one answer, which pass too, and
 # one that asks for another array library.
-LEFT_OUT = """check_classifiers_train check_classifiers_classes check_estimators_dtypes
-check_dtype_object check_estimators_nan_inf check_pipeline_consistency check_transformer_general
-check_transformer_data_not_an_array check_classifier_data_not_an_array
-check_f_contiguous_array_estimator check_array_api_input""".split()
+LEFT_OUT = ["check_classifiers_train", "check_classifiers_classes", "check_estimators_dtypes", "check_dtype_object", "check_estimators_nan_inf", "check_pipeline_consistency", "check_transformer_general", "check_transformer_data_not_an_array", "check_classifier_data_not_an_array", "check_f_contiguous_array_estimator", "check_array_api_input"]
 
 
 class Tiled(DeepArtistClassifier):
@@ -154,7 +151,7 @@ def test_ctrl_c_stops_the_search_around_and_keeps_what_was_reached(monkeypatch):
     def interrupt(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deep_artists.train.Functions, "validate", interrupt)
+    monkeypatch.setattr(deep_artists.artists.train.Functions, "validate", interrupt)
     X, y, _ = make_patches()
     net = DeepArtistClassifier(**SMALL)
     with pytest.raises(KeyboardInterrupt):

@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from deep_artists import extraction, patches, shards
-from deep_artists.extraction import extract_folder, read_failed
-from deep_artists.patches import AudioError, extract_patches
+from deep_artists.data.extraction import extract_folder, read_failed
+from deep_artists.data.patches import AudioError, extract_patches
 
 
 def tone(n, sr_hz=22050, seed=0):

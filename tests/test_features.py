@@ -10,14 +10,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_predict import make_model, write_noise
 
-from deep_artists.corpus import write_corpus
-from deep_artists.dataset import make_dataset
-from deep_artists.extraction import extract_folder
-from deep_artists.features import Features, extract_features, save_features
-from deep_artists.model import Model
-from deep_artists.network import Network
-from deep_artists.patches import AudioError, extract_patches
-from deep_artists.train import train
+from deep_artists.artists.model import Model
+from deep_artists.artists.network import Network
+from deep_artists.artists.train import train
+from deep_artists.data.corpus import write_corpus
+from deep_artists.data.dataset import make_dataset
+from deep_artists.data.extraction import extract_folder
+from deep_artists.data.patches import AudioError, extract_patches
+from deep_artists.use.features import Features, extract_features, save_features
 
 
 @pytest.fixture(scope="module")

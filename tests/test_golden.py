@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from reference import golden
+from deep_artists.reference import golden
 
 
 def test_every_recording_is_in_the_manifest_and_unchanged():

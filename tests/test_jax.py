@@ -14,18 +14,18 @@ from test_ops import cases, draw, tie
 
 from deep_artists import device as devices
 from deep_artists import verify
-from deep_artists.cli import main
-from deep_artists.model import Model
+from deep_artists.artists.model import Model
+from deep_artists.artists.recipe import load_recipe
+from deep_artists.artists.train import Functions, train
+from deep_artists.cli.parser import main
 from deep_artists.ops import ffi
+from deep_artists.ops.compile import compile_function
 from deep_artists.ops.conv2d import Conv2D, Conv2DGradFilters, Conv2DGradInput
 from deep_artists.ops.conv_pool import ConvPool, ConvPoolGradFilters
-from deep_artists.ops.fusion import compile_function
-from deep_artists.ops.jax import call
+from deep_artists.ops.jax.linker import call
 from deep_artists.ops.max_pool import MaxPool
 from deep_artists.ops.softmax import NegativeLogLikelihood
-from deep_artists.recipe import load_recipe
-from deep_artists.train import Functions, train
-from reference import golden
+from deep_artists.reference import golden
 
 RUN = {"recipe": "page", "n_epochs": 4, "batch_size": 10, "n_hidden": 20, "validation_frequency": 3}
 
@@ -313,8 +313,8 @@ def test_there_is_no_such_device(capsys):
 
 
 def test_nothing_imports_jax_unasked():
-    code = ("import sys, deep_artists.train, deep_artists.cli, deep_artists.ops.fusion, "
-            "deep_artists.network, deep_artists.verify; assert 'jax' not in sys.modules")
+    code = ("import sys, deep_artists.artists.train, deep_artists.cli.parser, deep_artists.ops.compile, "
+            "deep_artists.artists.network, deep_artists.evidence.verify; assert 'jax' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 
 
@@ -334,7 +334,7 @@ def test_a_single_call_waits_for_its_result(functions):
 
 
 def test_the_same_bits_are_asked_for_before_jax_looks_for_devices():
-    code = ("import os\nfrom deep_artists.device import check_device\ncheck_device('jax')\n"
+    code = ("import os\nfrom deep_artists.ops.device import check_device\ncheck_device('jax')\n"
             "print(os.environ['XLA_FLAGS'])")
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)

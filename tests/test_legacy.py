@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deep_artists.legacy import LegacyPickleError, _Reader, load_dataset, load_model
-from reference import golden
+from deep_artists.data.legacy import LegacyPickleError, _Reader, load_dataset, load_model
+from deep_artists.reference import golden
 
 SHARED = b"theano.tensor.sharedvar\nTensorSharedVariable"
 CONTAINER = b"theano.gof.link\nContainer"
@@ -152,7 +152,7 @@ def test_fortran_order_becomes_c_order(tmp_path):
 
 
 def test_import_needs_nothing_of_theano_or_pytensor():
-    code = "import sys, deep_artists.legacy; print({'theano', 'pytensor'} & sys.modules.keys())"
+    code = "import sys, deep_artists.data.legacy; print({'theano', 'pytensor'} & sys.modules.keys())"
     root = Path(golden.__file__).parents[1]
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert run.stdout == "set()\n"

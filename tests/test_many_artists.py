@@ -6,19 +6,19 @@ import pytest
 from test_dataset import tracks_of, write_patches
 from test_ops import DTYPES, run_c
 
-from deep_artists.dataset import make_dataset
-from deep_artists.tracks import split_tracks
-from deep_artists.experiment import report_set
-from deep_artists.network import Network
-from deep_artists.ops.fusion import compile_function
+from deep_artists.artists.network import Network
+from deep_artists.artists.recipe import load_recipe
+from deep_artists.cli.report import report_set
+from deep_artists.data.dataset import make_dataset
+from deep_artists.data.tracks import split_tracks
+from deep_artists.ops.compile import compile_function
 from deep_artists.ops.softmax import (
     NegativeLogLikelihood,
     NegativeLogLikelihoodGrad,
     Softmax,
     SoftmaxGrad,
 )
-from deep_artists.recipe import load_recipe
-from reference import numpy_model
+from deep_artists.reference import numpy_model
 
 K = 10_000
 # Relative. Sums of ten thousand terms run in double; float32 is rounded to once, at the end.

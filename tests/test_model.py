@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from deep_artists.model import NAMES, Model, ModelError, expected_shapes
-from deep_artists.recipe import load_recipe
+from deep_artists.artists.model import NAMES, Model, ModelError, expected_shapes
+from deep_artists.artists.recipe import load_recipe
 
 
 def make_model(floatX="float64", seed=0):
@@ -66,7 +66,7 @@ def test_tracks_are_predicted_by_mean_log_probability():
 
 
 def test_tracks_may_come_in_any_order_and_lie_across_batches(monkeypatch):
-    monkeypatch.setattr("deep_artists.model.BATCH", 16)
+    monkeypatch.setattr("deep_artists.artists.model.BATCH", 16)
     model, rng = make_model(), np.random.RandomState(1)
     x, track = rng.uniform(size=(100, 2560)), np.repeat([5, 8, 9, 11], [40, 3, 7, 50])
     expected = [model.predict_log_proba(x[track == t]).mean(axis=0).argmax() for t in np.unique(track)]
@@ -197,7 +197,7 @@ def test_wrong_arguments_are_named(call, words):
 
 
 def test_the_file_means_the_same_to_the_numpy_model(tmp_path):
-    from reference import numpy_model
+    from deep_artists.reference import numpy_model
 
     path = make_model().save(tmp_path / "model.npz")
     with np.load(path) as file:

@@ -10,11 +10,12 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.gradient import verify_grad
 
-from deep_artists.network import Network
+from deep_artists.artists.network import Network
+from deep_artists.artists.recipe import load_recipe
+from deep_artists.ops.compile import compile_function, cpu_mode
 from deep_artists.ops.conv2d import Conv2D, Conv2DGradFilters, Conv2DGradInput, conv2d
 from deep_artists.ops.conv_pool import ConvPool, ConvPoolGradFilters
 from deep_artists.ops.dot import FixedDot
-from deep_artists.ops.fusion import compile_function, cpu_mode
 from deep_artists.ops.kernel import KernelOp
 from deep_artists.ops.max_pool import MaxPool, MaxPoolGrad, max_pool_2d
 from deep_artists.ops.rectify import rectify
@@ -25,8 +26,7 @@ from deep_artists.ops.softmax import (
     SoftmaxGrad,
     softmax,
 )
-from deep_artists.recipe import load_recipe
-from reference import golden
+from deep_artists.reference import golden
 
 DTYPES = ("float32", "float64")
 
@@ -405,7 +405,7 @@ def test_a_row_of_a_product_does_not_depend_on_the_others(shape):
 BITS = """
 import hashlib, sys
 import numpy as np
-from deep_artists.train import train
+from deep_artists.artists.train import train
 from reference.golden import make_dataset
 sets = [(x[:60], y[:60]) for x, y in make_dataset(2010, 10)]
 digest = hashlib.sha256()

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from deep_artists.model import NAMES
-from deep_artists.train import train
-from reference import golden
+from deep_artists.artists.model import NAMES
+from deep_artists.artists.train import train
+from deep_artists.reference import golden
 
 EPOCHS = {"first": 1, "second": 2, "third": 1, "last": 50, "page": 14}
 

@@ -9,10 +9,14 @@ import pytest
 import soundfile
 
 from deep_artists import patches
-from deep_artists.patches import (
-    AudioError, extract_patches, iterate_files, mel_filters, mel_power,
+from deep_artists.data.patches import (
+    AudioError,
+    extract_patches,
+    iterate_files,
+    mel_filters,
+    mel_power,
 )
-from reference import golden
+from deep_artists.reference import golden
 
 CLIP = "frontend/clip.wav"
 
@@ -81,7 +85,7 @@ def test_layout_is_mel_major():
 
 def test_bits_do_not_depend_on_blas():
     code = (
-        "import numpy as np; from deep_artists.patches import mel_power; "
+        "import numpy as np; from deep_artists.data.patches import mel_power; "
         "x = mel_power(np.random.RandomState(0).uniform(-1, 1, 200000)); "
         "import hashlib; print(hashlib.sha256(x.tobytes()).hexdigest())"
     )
@@ -206,7 +210,7 @@ def test_a_file_has_its_own_sample_rate():
 
 
 def test_names_are_listed_in_sorted_order(tmp_path):
-    names = "a/x.wav a-b/y.wav a.wav a/b/c.WAV ab/z.wav a/b.ogg/d.wav e.wav a!b.wav Z/1.wav".split()
+    names = ["a/x.wav", "a-b/y.wav", "a.wav", "a/b/c.WAV", "ab/z.wav", "a/b.ogg/d.wav", "e.wav", "a!b.wav", "Z/1.wav"]
     names += ["a/\udcff.wav"]  # no UTF-8
     for name in [*names, "a/.hidden.wav", ".hidden/x.wav", "a/x.txt"]:
         path = tmp_path / name
@@ -221,7 +225,7 @@ def test_names_are_listed_in_sorted_order(tmp_path):
 
 
 def test_import_is_cheap():
-    code = "import sys, deep_artists.patches; print(sorted(sys.modules))"
+    code = "import sys, deep_artists.data.patches; print(sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
     for name in (b"librosa", b"scipy", b"joblib", b"soundfile", b"pytensor"):
         assert b"'%s'" % name not in modules

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from deep_artists import plots
-from deep_artists.charts import plot_confusion, plot_learning_curves, trace_patience
-from deep_artists.model import Model, ModelError, expected_shapes
-from deep_artists.patches import mel_filters
-from deep_artists.recipe import load_recipe
-from deep_artists.train import Result, run_epochs
+from deep_artists.artists.model import Model, ModelError, expected_shapes
+from deep_artists.artists.recipe import load_recipe
+from deep_artists.artists.train import Result, run_epochs
+from deep_artists.data.patches import mel_filters
+from deep_artists.use.charts import plot_confusion, plot_learning_curves, trace_patience
 
 FRAME_MS = 1000 * 128 / 22050
 
@@ -63,7 +63,7 @@ def test_without_matplotlib_says_what_to_install(monkeypatch):
 
 def test_import_is_cheap():
     code = (
-        "import sys, deep_artists.plots, deep_artists.convert; "
+        "import sys, deep_artists.use.plots, deep_artists.use.convert; "
         "print({'matplotlib', 'librosa', 'scipy', 'sklearn', 'pytensor'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -292,7 +292,7 @@ def test_a_run_gives_all_pictures_twice_the_same(run, tmp_path):
 
     before = dict(matplotlib.rcParams)
     written = plots.save_all(run, tmp_path / "new" / "plots")
-    names = "filters learning_curves activating_patches confusion_tracks confusion_patches".split()
+    names = ["filters", "learning_curves", "activating_patches", "confusion_tracks", "confusion_patches"]
     assert written == [tmp_path / "new" / "plots" / f"{name}.png" for name in names]
     assert sorted(os.listdir(tmp_path / "new" / "plots")) == sorted(p.name for p in written)
     for path in written:
@@ -307,7 +307,7 @@ def test_a_run_gives_all_pictures_twice_the_same(run, tmp_path):
 
 def test_pyplot_and_the_backend_are_left_alone(run, tmp_path):
     code = (
-        "import sys, matplotlib; matplotlib.use('svg'); from deep_artists.plots import save_all; "
+        "import sys, matplotlib; matplotlib.use('svg'); from deep_artists.use.plots import save_all; "
         f"save_all({str(run / 'model.npz')!r}, {str(tmp_path)!r}); "
         "print(matplotlib.get_backend(), 'matplotlib.pyplot' in sys.modules)"
     )

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from deep_artists.model import NAMES, Model, expected_shapes
-from deep_artists.patches import AudioError, extract_patches
-from deep_artists.predict import Prediction, find_audio, format_predictions, predict_tracks
-from deep_artists.recipe import load_recipe
+from deep_artists.artists.model import NAMES, Model, expected_shapes
+from deep_artists.artists.recipe import load_recipe
+from deep_artists.data.patches import AudioError, extract_patches
+from deep_artists.use.predict import Prediction, find_audio, format_predictions, predict_tracks
 
 
 def write_noise(path, seconds=1.0, sr_hz=22050, seed=0):
@@ -95,7 +95,7 @@ def test_what_cannot_be_meant_is_an_error(model, tmp_path):
 
 def test_a_first_layer_is_refused_before_audio_is_read(model, tmp_path, monkeypatch):
     layer = {name: model.last[name] for name in NAMES[:2]}
-    monkeypatch.setattr("deep_artists.predict.extract_file", lambda path: pytest.fail("read"))
+    monkeypatch.setattr("deep_artists.use.predict.extract_file", lambda path: pytest.fail("read"))
     with pytest.raises(ValueError, match="first layer only"):
         predict_tracks(Model(layer, layer, model.recipe, []), [write_noise(tmp_path / "a.flac")])
 
@@ -162,6 +162,6 @@ def test_jobs_change_nothing(model, tmp_path):
 
 
 def test_import_is_cheap():
-    code = ("import sys, deep_artists.predict, deep_artists.features; "
+    code = ("import sys, deep_artists.use.predict, deep_artists.use.features; "
             "print({'pytensor', 'librosa', 'sklearn', 'scipy', 'joblib'} & sys.modules.keys())")
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deep_artists.tracks import Track, split_tracks
-from deep_artists.patches import HOP_LENGTH, MIN_SAMPLES, N_FFT, N_FRAMES, extract_patches, mel_power
-from deep_artists.recipe import load_recipe
-from deep_artists.train import Result, run_epochs
+from deep_artists.artists.recipe import load_recipe
+from deep_artists.artists.train import Result, run_epochs
+from deep_artists.data.patches import (
+    HOP_LENGTH,
+    MIN_SAMPLES,
+    N_FFT,
+    N_FRAMES,
+    extract_patches,
+    mel_power,
+)
+from deep_artists.data.tracks import Track, split_tracks
 
 FEW = settings(max_examples=40, deadline=None)
 

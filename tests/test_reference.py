@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reference import golden, inputs, numpy_model
+from deep_artists.reference import golden, inputs, numpy_model
 
 # Model and Theano 0.6 add up the same numbers in another order, each rounding at 1e-16. Measured:
 # 3e-15 over these steps, relative to an array's largest entry. A wrong tie gives 1e-2.

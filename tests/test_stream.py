@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from deep_artists import stream
-from deep_artists.checkpoint import Checkpoints
-from deep_artists.dataset import make_dataset, open_dataset
-from deep_artists.recipe import load_recipe
-from deep_artists.stream import Stream, check_values, open_streams, read_pieces, release
-from deep_artists.train import train
+from deep_artists.artists.recipe import load_recipe
+from deep_artists.artists.train import train
+from deep_artists.data.dataset import make_dataset, open_dataset
+from deep_artists.nn.checkpoint import Checkpoints
+from deep_artists.nn.stream import Stream, check_values, open_streams, read_pieces, release
 from reference.golden import make_dataset as make_golden
 
 SMALL = {"batch_size": 10, "n_hidden": 8, "nkerns": 2, "n_epochs": 2, "validation_frequency": 150}
@@ -160,7 +160,7 @@ def test_a_shuffled_run_repeats_and_resumes_to_the_same_bits(sets, tmp_path, mon
 MEMORY = """
 import sys
 import numpy as np
-from deep_artists.train import train
+from deep_artists.artists.train import train
 
 def peak_mb():
     return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024 / 1e6

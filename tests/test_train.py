@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from deep_artists.recipe import load_recipe
-from deep_artists.train import Result, run_epochs, train
-from reference import golden
+from deep_artists.artists.recipe import load_recipe
+from deep_artists.artists.train import Result, run_epochs, train
+from deep_artists.reference import golden
 
 
 def small_sets(n=(60, 30, 30), n_classes=3, dtype=np.float32):
@@ -121,7 +121,7 @@ def test_shuffling_is_seeded_and_changes_the_order():
 
 
 def test_a_shuffled_epoch_sees_every_patch_once():
-    from deep_artists.train import Functions
+    from deep_artists.artists.train import Functions
 
     recipe = load_recipe("page", batch_size=10, n_out=3)
     functions = Functions(recipe, "float32", small_sets())
@@ -138,7 +138,7 @@ def test_data_of_the_dtype_are_used_where_they_lie(tmp_path):
     x[:] = np.random.RandomState(0).uniform(size=x.shape)
     x.flush()
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    from deep_artists.train import Functions
+    from deep_artists.artists.train import Functions
 
     sets = [(mapped, np.arange(20) % 3)] * 3
     functions = Functions(load_recipe("page", **SMALL), "float32", sets)

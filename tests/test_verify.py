@@ -11,8 +11,8 @@ import pytest
 from pytensor.scalar.basic import gt
 
 from deep_artists import layers, network, patches, verify
+from deep_artists.artists.recipe import list_recipes
 from deep_artists.ops import conv2d, fusion, max_pool, rectify
-from deep_artists.recipe import list_recipes
 
 
 @pytest.fixture(scope="module")

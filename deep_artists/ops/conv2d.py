@@ -11,10 +11,9 @@ The three Ops are closed under differentiation: each one's gradients are the oth
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from pytensor.graph.basic import Apply
-from pytensor.tensor import as_tensor_variable
 from pytensor.tensor.type import TensorType
 
-from .kernel import C_TYPES, KernelOp
+from .kernel import KernelOp, as_images
 
 
 def conv2d(input, filters):
@@ -49,18 +48,6 @@ def conv2d(input, filters):
              [34., 45.]]]])
     """
     return Conv2D()(input, filters)
-
-
-def as_images(op, **arguments):
-    """Return the arguments as 4-dimensional tensors of one float dtype."""
-    tensors = {name: as_tensor_variable(value) for name, value in arguments.items()}
-    found = ", ".join(f"{name} {t.type.dtype} {t.type.shape}" for name, t in tensors.items())
-    if any(t.type.ndim != 4 for t in tensors.values()):
-        raise TypeError(f"{op}: every argument must have 4 dimensions, found {found}")
-    dtypes = {t.type.dtype for t in tensors.values()}
-    if len(dtypes) != 1 or not dtypes <= set(C_TYPES):
-        raise TypeError(f"{op}: one dtype, float32 or float64, is needed, found {found}")
-    return list(tensors.values())
 
 
 def valid_length(n, k):

@@ -1,6 +1,6 @@
 """conv2d and max_pool_2d in one pass; the gradient for the filters from the winning cells alone.
 
-`fusion` puts these in the place of the plain Ops. Between the two passes only a bit per cell is
+`rewrites` puts these in the place of the plain Ops. Between the two passes only a bit per cell is
 kept, set where the cell equals the maximum of its window: all tied cells are winners.
 """
 
@@ -17,7 +17,7 @@ class ConvPool(KernelOp):
     """p = max_pool_2d(conv2d(x, W), ds) and the winners, 32 columns to a uint32."""
 
     source, function = "conv_pool.cpp", "conv_pool"
-    numbers, params_type = MaxPool.numbers, MaxPool.params_type
+    int_params, params_type = MaxPool.int_params, MaxPool.params_type
     __props__ = ("ds",)
 
     def __init__(self, ds):

@@ -1,6 +1,6 @@
 """The matrix product in a fixed order, without BLAS.
 
-The same bits whatever the threads, the batch and the processor; `fusion` puts it in the place of
+The same bits whatever the threads, the batch and the processor; `rewrites` puts it in the place of
 PyTensor's own ``dot``.
 """
 
@@ -8,8 +8,7 @@ import numpy as np
 from pytensor.graph.basic import Apply
 from pytensor.tensor.type import TensorType
 
-from .kernel import KernelOp
-from .softmax import as_matrix
+from .kernel import KernelOp, as_matrix
 
 
 class FixedDot(KernelOp):

@@ -11,8 +11,7 @@ from pytensor.link.c.params_type import ParamsType
 from pytensor.scalar import int64
 from pytensor.tensor.type import TensorType
 
-from .conv2d import as_images
-from .kernel import KernelOp
+from .kernel import KernelOp, as_images
 
 
 def max_pool_2d(input, ds):
@@ -71,7 +70,7 @@ class MaxPool(KernelOp):
     """p = max_pool_2d(z, ds)."""
 
     source, function = "max_pool.cpp", "max_pool"
-    numbers = ("pool_h", "pool_w")
+    int_params = ("pool_h", "pool_w")
     params_type = ParamsType(pool_h=int64, pool_w=int64)
     __props__ = ("ds",)
 

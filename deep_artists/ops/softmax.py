@@ -1,7 +1,7 @@
 """softmax over the rows of a matrix.
 
 PyTensor has one; this one sums in a fixed order with an exp of its own, and is opaque to
-rewriting, so that `fusion` can recognise the tutorial's cost and make it stable, as Theano did.
+rewriting, so that `rewrites` can recognise the tutorial's cost and make it stable, as Theano did.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from pytensor.graph.basic import Apply
 from pytensor.tensor import as_tensor_variable
 from pytensor.tensor.type import TensorType
 
-from .kernel import C_TYPES, KernelOp
+from .kernel import KernelOp, as_labels, as_matrix
 
 
 def softmax(x):
@@ -40,14 +40,6 @@ def softmax(x):
            [0. , 1. ]])
     """
     return Softmax()(x)
-
-
-def as_matrix(op, x):
-    """Return x as a float matrix."""
-    x = as_tensor_variable(x)
-    if x.type.ndim != 2 or x.type.dtype not in C_TYPES:
-        raise TypeError(f"{op}: a float32 or float64 matrix is needed, found {x.type}")
-    return x
 
 
 class Softmax(KernelOp):
@@ -139,14 +131,6 @@ class NegativeLogLikelihoodGrad(KernelOp):
 
     def infer_shape(self, *args):
         return [args[-1][0]]
-
-
-def as_labels(y):
-    """Return y as an int32 vector."""
-    y = as_tensor_variable(y)
-    if y.type.ndim != 1 or y.type.dtype != "int32":
-        raise TypeError(f"labels: an int32 vector is needed, found {y.type}")
-    return y
 
 
 def check_labels(y, n, k):

@@ -1,0 +1,1 @@
+"""The 2013 system: recipe, network, training, model."""

@@ -1,0 +1,337 @@
+"""A trained model: its arrays, what made them, and what it predicts.
+
+The file is an .npz without pickle, the exchange format: the last parameters under the names of
+`recipe.NAMES` (what 2013 saved), the best ones under ``best_`` and the same names, and one JSON
+text, ``about``: format number, recipe, label names, versions.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..data.files import READ_ERRORS, new_file
+from ..data.mapped import read_pieces
+from ..ops.device import check_device
+from .recipe import IMAGE_SHAPE, NAMES, Recipe, expected_shapes, from_dict
+
+BATCH = 512  # patches that are computed at once
+
+FORMAT = 1
+
+
+class ModelError(ValueError):
+    """A model file that cannot be read, or whose arrays do not fit its recipe."""
+
+
+@dataclass
+class Model:
+    """A trained network as plain arrays.
+
+    Attributes
+    ----------
+    last, best : dict of str to np.ndarray
+        The parameters after the last update, and after the one of lowest validation error (the
+        last ones where no validation was reached), by the names in `recipe.NAMES`. conv_W (filters, 1,
+        rows, columns) is not flipped: the network flips it, as Theano did. A model that holds
+        the first layer only, as 2013 pickled it, has conv_W and conv_b.
+    recipe : Recipe
+        With the number of outputs in `n_out`.
+    label_names : list of str
+        One per output that has a label.
+    about : dict
+        Versions and whatever else made the model.
+    device : {'cpu', 'cuda'}
+        Where it computes: may be set, is not saved.
+    """
+
+    last: dict
+    best: dict
+    recipe: Recipe
+    label_names: list
+    about: dict = field(default_factory=dict)
+    device: str = "cpu"
+
+    def __post_init__(self):
+        for which in ("last", "best"):
+            arrays = getattr(self, which)
+            shapes = expected_shapes(self.recipe)
+            for name in NAMES[:2] if set(arrays) <= set(NAMES[:2]) else NAMES:
+                shape = shapes[name]
+                found = arrays.get(name)
+                if found is None or found.shape != shape or str(found.dtype) != self.floatX:
+                    found = "nothing" if found is None else f"{found.dtype} {found.shape}"
+                    raise ModelError(
+                        f"{which} {name}: found {found}, its recipe needs {self.floatX} {shape}"
+                    )
+        if self.floatX not in ("float32", "float64"):
+            raise ModelError(f"arrays of {self.floatX}; float32 or float64 is needed")
+        names = self.label_names
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ModelError(f"label names {names!r}; a list of texts is needed")
+        if len(self.label_names) > self.recipe.n_out:
+            raise ModelError(
+                f"{len(self.label_names)} label names for {self.recipe.n_out} outputs"
+            )
+        self._functions = {}
+
+    @property
+    def floatX(self):
+        """The dtype of the arrays."""
+        if "conv_W" not in self.last:
+            raise ModelError("last conv_W: found nothing")
+        return str(self.last["conv_W"].dtype)
+
+    def __getattr__(self, name):
+        if name in NAMES and "last" in self.__dict__:
+            return self.last[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __getstate__(self):
+        # Compiled functions cannot be pickled; a copy compiles its own.
+        return {**self.__dict__, "_functions": {}}
+
+    def save(self, path):
+        """Write the model to an .npz file, under a temporary name first.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; one that was there is left as it was.
+        """
+        path = Path(path)
+        about = {
+            **self.about,
+            "format": FORMAT,
+            "recipe": self.recipe.to_dict(),
+            "label_names": list(self.label_names),
+        }
+        arrays = {**self.last, **{f"best_{name}": a for name, a in self.best.items()}}
+        with new_file(path) as file:
+            np.savez(file, about=np.array(json.dumps(about, sort_keys=True)), **arrays)
+        return path
+
+    @classmethod
+    def load(cls, path):
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        Model
+
+        Raises
+        ------
+        ModelError
+            If the file is no model, is damaged, comes from a later format, or its arrays do not
+            fit its recipe.
+        FileNotFoundError
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(str(arrays.pop("about")))
+            number = about.pop("format")
+            recipe, label_names = about.pop("recipe"), about.pop("label_names")
+        except FileNotFoundError:
+            raise
+        except READ_ERRORS as error:
+            raise ModelError(f"{path} is no model of deep_artists, or is damaged: {error}") from error
+        if number != FORMAT:
+            raise ModelError(
+                f"{path} has model format {number}, this version reads {FORMAT}: update deep_artists"
+            )
+        try:
+            return cls(
+                last={name: arrays[name] for name in NAMES if name in arrays},
+                best={name: arrays[f"best_{name}"] for name in NAMES if f"best_{name}" in arrays},
+                recipe=from_dict(recipe, path),
+                label_names=label_names,
+                about=about,
+            )
+        except ValueError as error:
+            raise ModelError(f"{path}: {error}") from error
+
+    @property
+    def is_whole(self):
+        """Whether the model has all three layers, not the first only."""
+        return len(self.last) == len(NAMES)
+
+    def _need_whole(self):
+        if not self.is_whole:
+            raise ModelError("the model holds the first layer only; it has layer='pool' to give")
+
+    def _compute(self, x, parameters, layer, order=None):
+        """Yield what a layer makes of the patches, some at a time, with no more in memory.
+
+        layer : index of pooled maps, and of a whole model hidden units, logits, probabilities
+        order : int array, optional, of the patches
+        """
+        x = np.asarray(x)
+        if x.ndim != 2 or x.shape[1] != np.prod(IMAGE_SHAPE):
+            raise ValueError(f"x has shape {x.shape}; (n, {np.prod(IMAGE_SHAPE)}) is needed")
+        if parameters not in ("best", "last"):
+            raise ValueError(f"parameters = {parameters!r}; there are 'best' and 'last'")
+        which = parameters, self.device
+        if which not in self._functions:
+            check_device(self.device)
+            self._functions[which] = compile_forward(self, getattr(self, parameters))
+        forward = self._functions[which]
+        if not len(x):  # no row gives an array of no row
+            yield np.asarray(forward(np.zeros((1, x.shape[1]), self.floatX))[layer])[:0]
+        if order is None:
+            pieces = read_pieces(x, BATCH)
+        else:
+            pieces = (x[order[i : i + BATCH]] for i in range(0, len(order), BATCH))
+        for some in pieces:
+            if not np.isfinite(some).all():
+                raise ValueError("x has values that are not finite; remove those patches")
+            yield np.asarray(forward(np.asarray(some, self.floatX))[layer])
+
+    def predict_log_proba(self, x, parameters="best"):
+        """Return the log-probability of every output for every patch.
+
+        Parameters
+        ----------
+        x : np.ndarray [shape=(n, 2560)], float
+        parameters : {'best', 'last'}
+
+        Returns
+        -------
+        np.ndarray [shape=(n, n_out)], of the model's dtype
+        """
+        self._need_whole()
+        return np.concatenate(list(self._compute_log_p(x, parameters)))
+
+    def _compute_log_p(self, x, parameters, order=None):
+        from scipy.special import log_softmax
+
+        for logits in self._compute(x, parameters, 2, order):
+            yield log_softmax(logits, axis=1)
+
+    def transform(self, x, layer="hidden", parameters="best"):
+        """Return what a layer makes of every patch: features for other tasks.
+
+        Parameters
+        ----------
+        x : np.ndarray [shape=(n, 2560)], float
+        layer : {'pool', 'hidden', 'proba'}
+            The pooled and rectified maps, flattened; the rectified linear layer; probabilities.
+        parameters : {'best', 'last'}
+
+        Returns
+        -------
+        np.ndarray [shape=(n, n_in) or (n, n_hidden) or (n, n_out)]
+        """
+        layers = {"pool": 0, "hidden": 1, "proba": 3}
+        if layer not in layers:
+            raise ValueError(f"layer = {layer!r}; there are {', '.join(layers)}")
+        if layer != "pool":
+            self._need_whole()
+        return np.concatenate(list(self._compute(x, parameters, layers[layer])))
+
+    def predict(self, x, parameters="best"):
+        """Return the likeliest output for every patch: an int array [shape=(n,)]."""
+        self._need_whole()
+        return np.concatenate([p.argmax(axis=1) for p in self._compute(x, parameters, 3)])
+
+    def predict_tracks(self, x, track, parameters="best"):
+        """Return the likeliest output for every track: mean log-probability over its patches.
+
+        Parameters
+        ----------
+        x : np.ndarray [shape=(n, 2560)], float
+        track : np.ndarray [shape=(n,)], int
+            Which track a patch is from.
+
+        Returns
+        -------
+        tracks : np.ndarray
+            The different values of `track`, sorted.
+        predicted : int np.ndarray
+            An output for each.
+        """
+        self._need_whole()
+        tracks, row = np.unique(track, return_inverse=True)
+        order = None
+        if (row[1:] < row[:-1]).any():
+            order = np.argsort(row, kind="stable")
+            row = row[order]
+        predicted = np.empty(len(tracks), int)
+        for r, total in sum_by_track(self._compute_log_p(x, parameters, order), row):
+            predicted[r] = total.argmax()
+        return tracks, predicted
+
+    def evaluate(self, split, parameters="best"):
+        """Return the error of the patches, and of the tracks where they are known.
+
+        Parameters
+        ----------
+        split : (x, y) or (x, y, track)
+        parameters : {'best', 'last'}
+
+        Returns
+        -------
+        dict
+            ``patch_error`` and ``track_error``, shares between 0 and 1 (None: tracks unknown).
+        """
+        x, y, *track = split
+        errors = {"patch_error": float(np.mean(self.predict(x, parameters) != y)), "track_error": None}
+        if track and track[0] is not None:
+            tracks, predicted = self.predict_tracks(x, track[0], parameters)
+            _, first = np.unique(track[0], return_index=True)
+            errors["track_error"] = float(np.mean(predicted != np.asarray(y)[first]))
+        return errors
+
+
+def sum_by_track(pieces, row):
+    """Yield (row, sum of its patches) for every track, whose patches follow each other.
+
+    pieces : iterable of np.ndarray [shape=(n, k)], of all patches in the order of `row`
+    row : int array, the track of every patch, sorted
+    """
+    current, total, done = None, 0.0, 0
+    for values in pieces:
+        some = row[done : done + len(values)]
+        done += len(values)
+        first = np.flatnonzero(np.diff(some, prepend=-1))
+        for r, part in zip(some[first], np.add.reduceat(values, first, dtype=np.float64)):
+            if r == current:
+                total = part + total
+                continue
+            if current is not None:
+                yield current, total
+            current, total = r, part
+    if current is not None:
+        yield current, total
+
+
+def compile_forward(model, values):
+    """Compile patches -> pooled maps, hidden units, logits, probabilities."""
+    from ..ops.compile import compile_function
+    from .network import Network
+
+    if not model.is_whole:
+        shapes = expected_shapes(model.recipe)
+        values = {**{name: np.zeros(shapes[name]) for name in NAMES}, **values}
+    network = Network(model.recipe, None, model.floatX, values)
+    layers = [network.layer0.output.flatten(2)]
+    if model.is_whole:
+        layer3 = network.layer3
+        layers += [network.layer2.output, layer3.lin_output, layer3.p_y_given_x]
+    return compile_function([network.x], layers, device=model.device)
+
+
+load = Model.load

@@ -1,0 +1,197 @@
+"""What each command does. What it needs is imported here, when it runs."""
+
+import json
+import sys
+from pathlib import Path
+
+
+def reproduce(arguments):
+    from ..data.dataset import make_dataset
+    from ..data.extraction import extract_folder, read_failed
+    from ..data.patches import AUDIO_SUFFIXES, find_files
+    from .report import make_folder, report_failed, report_set, stage, train_and_report
+
+    check_recipe(arguments)
+    out = make_folder(arguments.out)
+    seconds, audio_dir, labels = {}, arguments.audio_dir, arguments.labels
+    if audio_dir is None:
+        from ..data.corpus import write_corpus
+
+        if labels != "folder":
+            raise ValueError(f"--labels {labels} is for a folder of yours: give AUDIO_DIR as well")
+
+        with stage(seconds, "corpus"):
+            audio_dir = write_corpus(out / "corpus", jobs=arguments.jobs)
+    with stage(seconds, "extract"):
+        report = extract_folder(
+            audio_dir, out / "patches", jobs=arguments.jobs, cluster=arguments.cluster
+        )
+        report_failed(report)
+    with stage(seconds, "dataset"):
+        datasets = make_dataset(
+            out / "patches", out / "set", labels=labels, seed=arguments.seed,
+            # not what an earlier run left there
+            only={*find_files(audio_dir, AUDIO_SUFFIXES)} - {n for n, _ in read_failed(report.report)},
+        )
+        report_set(datasets)
+    train_and_report(datasets, out, seconds, arguments.recipe, arguments.floatX,
+                     arguments.checkpoint, arguments.device, arguments.memory)
+    made = "" if arguments.audio_dir else "corpus/ "
+    print(f"wrote {out}: {made}patches/ set/ model.npz log.txt results.json")
+    return int(arguments.strict and bool(report.failed))
+
+
+def extract(arguments):
+    from ..data.extraction import extract_folder
+    from .report import report_failed
+
+    report = extract_folder(
+        arguments.audio_dir, arguments.out, jobs=arguments.jobs,
+        shard_tracks=arguments.shard_tracks, cluster=arguments.cluster,
+    )
+    report_failed(report)
+    print(f"wrote {arguments.out}: {report.done} tracks, {report.reused} were there "
+          f"already, {report.failed} left out")
+    if not report.done and not report.reused:
+        raise ValueError(f"none of the files in {arguments.audio_dir} could be used")
+    return int(arguments.strict and bool(report.failed))
+
+
+def dataset(arguments):
+    from ..data.dataset import make_dataset
+    from .report import report_set
+
+    datasets = make_dataset(
+        arguments.patch_dir, arguments.out, labels=arguments.labels, seed=arguments.seed
+    )
+    report_set(datasets)
+    sizes = ", ".join(f"{len(s.x)} {n}" for n, s in zip(("train", "valid", "test"), datasets))
+    print(f"wrote {arguments.out}: {len(datasets.label_names)} artists; patches: {sizes}")
+    return 0
+
+
+def train(arguments):
+    from ..data.dataset import open_dataset
+    from .report import make_folder, train_and_report
+
+    check_recipe(arguments)
+    datasets = open_dataset(arguments.set)
+    out = make_folder(arguments.out)
+    train_and_report(datasets, out, {}, arguments.recipe, arguments.floatX, arguments.checkpoint,
+                     arguments.device, arguments.memory)
+    print(f"wrote {out}: model.npz log.txt results.json")
+    return 0
+
+
+def predict(arguments):
+    from ..use.predict import format_predictions, predict_tracks
+
+    predictions = predict_tracks(
+        load_model(arguments), arguments.audio, top=arguments.top, jobs=arguments.jobs
+    )
+    print(format_predictions(predictions, arguments.form), end="")
+    failed = [(p.path, p.failed) for p in predictions if p.failed]
+    status = report_left_out(arguments, failed)
+    if len(failed) == len(predictions):
+        raise ValueError("none of the files could be used")
+    return status
+
+
+def features(arguments):
+    from ..use.features import extract_features, save_features
+    from .report import make_folder
+
+    folder = make_folder(Path(arguments.out).parent)
+    features = extract_features(
+        load_model(arguments), arguments.audio, arguments.layer, arguments.aggregate,
+        jobs=arguments.jobs, scratch=folder,
+    )
+    save_features(features, arguments.out, layer=arguments.layer, aggregate=arguments.aggregate)
+    rows, width = features.features.shape
+    print(f"wrote {arguments.out}: {len(features.track_names)} tracks, {rows} rows of {width}")
+    return report_left_out(arguments, features.failed)
+
+
+def load_model(arguments):
+    from ..artists.model import Model
+    from ..ops.device import check_device
+
+    check_device(arguments.device)
+    model = Model.load(arguments.model)
+    model.device = arguments.device
+    return model
+
+
+def report_left_out(arguments, failed):
+    for path, reason in failed:
+        print(f"left out {path}: {reason}", file=sys.stderr)
+    return int(arguments.strict and bool(failed))
+
+
+def plot(arguments):
+    from ..use.plots import save_all
+
+    for path in save_all(arguments.run_or_model, arguments.out):
+        print(f"wrote {path}")
+    return 0
+
+
+def convert(arguments):
+    from ..use.convert import to_model
+
+    model = to_model(arguments.old, arguments.recipe, **parse_overrides(arguments.overrides))
+    model.save(arguments.new)
+    print(f"wrote {arguments.new}: {', '.join(model.last)}")
+    return 0
+
+
+def recipes(arguments):
+    from ..artists.recipe import list_recipes, load_recipe
+
+    if arguments.name is None:
+        for name in list_recipes():
+            print(f"{name:<8}{load_recipe(name).description}")
+    else:
+        for name, value in load_recipe(arguments.name).to_dict().items():
+            print(f"{name} = {json.dumps(value)}")
+    return 0
+
+
+def info(arguments):
+    from ..evidence.machine import describe_machine, format_machine
+
+    machine = describe_machine()
+    print(json.dumps(machine, indent=1) if arguments.json else format_machine(machine))
+    return 0
+
+
+def verify(arguments):
+    from ..evidence.report import main
+
+    return main(quick=arguments.quick, as_json=arguments.json, device=arguments.device)
+
+
+def check_recipe(arguments):
+    """Check the device and load the recipe before anything slow; put it in place of its name."""
+    from ..artists.recipe import load_recipe
+    from ..ops.device import check_device
+
+    check_device(arguments.device)
+    overrides = {"seed": arguments.seed, **parse_overrides(arguments.overrides)}
+    if arguments.epochs is not None:
+        overrides["n_epochs"] = arguments.epochs
+    arguments.recipe = load_recipe(arguments.recipe, **overrides)
+
+
+def parse_overrides(texts):
+    """Return the fields that --set gives, by name."""
+    overrides = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set {text}: FIELD=VALUE is needed, as learning_rate=0.01")
+        try:
+            overrides[name] = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"--set {text}: {value!r} is no number, true, false or [a, b]") from error
+    return overrides

@@ -1,0 +1,1 @@
+"""Sound files -> mel patches -> labelled sets. Nothing here needs PyTensor."""

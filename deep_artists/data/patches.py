@@ -1,0 +1,231 @@
+"""Audio file -> mel patches: the front end of the 2013 program.
+
+Audio is mono at 22050 Hz, amplitudes in -1 .. 1, and only the last 30 s count. Its mel power
+spectrogram, without logarithm or normalisation, is cut into patches of 64 bands x 40 frames
+(0.232 s). A patch is a row of 2560 float32, mel-major: ``row.reshape(64, 40)[mel, frame]``.
+Everything before that last cast is float64, and nothing goes through BLAS, whose bits vary.
+"""
+
+import math
+import os
+from functools import lru_cache
+
+import numpy as np
+
+SR_HZ = 22050
+N_FFT = 512  # samples, the window too
+HOP_LENGTH = 128  # samples
+N_MELS = 64
+FMIN_HZ, FMAX_HZ = 0.0, 8000.0
+N_FRAMES = 40
+PATCH_SIZE = N_MELS * N_FRAMES
+CLIP_S = 30
+MIN_SAMPLES = N_FFT + (N_FRAMES - 1) * HOP_LENGTH  # one patch
+RES_TYPE = "soxr_vhq"  # soxr_hq computes in float32
+RESAMPLE_MARGIN_S = 1  # taken before the clip: the resampler's onset must lie outside it
+
+SETTINGS = dict(sr_hz=SR_HZ, clip_s=CLIP_S, n_fft=N_FFT, hop_length=HOP_LENGTH, window="hann")
+SETTINGS |= dict(center=False, power=2.0, n_mels=N_MELS, fmin_hz=FMIN_HZ, fmax_hz=FMAX_HZ)
+SETTINGS |= dict(htk=False, norm="slaney", n_frames=N_FRAMES)
+SETTINGS |= dict(res_type=RES_TYPE, resample_margin_s=RESAMPLE_MARGIN_S)
+
+AUDIO_SUFFIXES = tuple([".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"])
+MIN_SOURCE_SR_HZ, MAX_SOURCE_SR_HZ = 1_000, 768_000
+BLOCK_VALUES = 2**24  # decoded at once, 128 MiB: six minutes at 22050 Hz stereo
+
+
+class AudioError(ValueError):
+    """Audio that cannot become patches; the message names the file."""
+
+
+def mel_filters():
+    """Return the mel filter bank: Slaney's scale, 0 to 8000 Hz, triangles of area 1.
+
+    Returns
+    -------
+    np.ndarray [shape=(64, 257), dtype=float64]
+    """
+    import librosa
+
+    scale = dict(n_mels=N_MELS, fmin=FMIN_HZ, fmax=FMAX_HZ, htk=False, norm="slaney")
+    return librosa.filters.mel(sr=SR_HZ, n_fft=N_FFT, dtype=np.float64, **scale)
+
+
+@lru_cache(maxsize=1)
+def _sparse_mel_filters():
+    from scipy.sparse import csr_array
+
+    return csr_array(mel_filters())
+
+
+def mel_power(y):
+    """Compute the mel power spectrogram of 2013.
+
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,), dtype=float64]
+        Mono audio at 22050 Hz, n >= 512.
+
+    Returns
+    -------
+    np.ndarray [shape=(64, 1 + (n - 512) // 128), dtype=float64]
+
+    Examples
+    --------
+    >>> mel_power(np.zeros(5504)).shape
+    (64, 40)
+    """
+    import librosa
+
+    stft = librosa.stft(
+        np.asarray(y, dtype=np.float64),
+        n_fft=N_FFT,
+        hop_length=HOP_LENGTH,
+        win_length=N_FFT,
+        window="hann",
+        center=False,  # 2013: no padding; a centred STFT has as many patches, of other numbers
+        dtype=np.complex128,
+    )
+    # NumPy's abs and BLAS round differently on different processors; this does not.
+    return _sparse_mel_filters() @ (stft.real**2 + stft.imag**2)
+
+
+def extract_patches(audio, sr=None):
+    """Cut the last 30 s of a recording into mel patches.
+
+    Parameters
+    ----------
+    audio : str, os.PathLike or np.ndarray [shape=(n,) or (channels, n)]
+        A file that soundfile reads (wav, flac, ogg, mp3, ...), or samples: float, or signed
+        integers, which are divided by their full scale (32768 for int16), as in 2013. Channels
+        are averaged.
+    sr : int, optional
+        Sample rate of an array in Hz, 1000 to 768000; 22050 if not given. Audio of another rate
+        is resampled. A file has its own.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_patches, 2560), dtype=float32]
+        In time order; 129 for 30 s. Frames that do not fill a patch are dropped.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded, the sample rate is out of range, a sample is NaN or
+        infinite, or fewer than 5504 samples at 22050 Hz (one patch) are there.
+
+    Examples
+    --------
+    >>> extract_patches(np.zeros(31 * 22050)).shape
+    (129, 2560)
+    """
+    if isinstance(audio, (str, os.PathLike)):
+        if sr is not None:
+            raise TypeError(f"sr = {sr!r} is given for a file, which has its own: leave it out")
+        return extract_file(audio)[0]
+    sr = SR_HZ if sr is None else sr
+    return _cut(_clip(_average(np.asarray(audio)), sr, "audio array"), "audio array")
+
+
+def extract_file(path):
+    """Cut the last 30 s of an audio file into mel patches, and say what it was.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+
+    Returns
+    -------
+    patches : np.ndarray [shape=(n_patches, 2560), dtype=float32]
+    facts : dict
+        ``source_sr_hz`` int, ``source_channels`` int, ``resampled`` bool, and ``used_s``, the
+        seconds that were there to cut, at most 30.
+
+    Raises
+    ------
+    AudioError
+        As `extract_patches` does.
+    """
+    y, sr, channels = _read(path)
+    y = _clip(y, sr, path)
+    facts = dict(source_sr_hz=sr, source_channels=channels, resampled=sr != SR_HZ)
+    return _cut(y, path), facts | dict(used_s=len(y) / SR_HZ)
+
+
+def _average(y):
+    """Return the float64 mean of the channels."""
+    if y.ndim not in (1, 2) or y.dtype.kind not in "fi":
+        raise TypeError(
+            f"audio array has shape {y.shape} and dtype {y.dtype}; float or signed integer samples "
+            "of shape (n,) or (channels, n) are needed"
+        )
+    if y.dtype.kind == "i":
+        y = y / -float(np.iinfo(y.dtype).min)
+    with np.errstate(invalid="ignore"):  # inf - inf is reported by _clip
+        return np.atleast_2d(y).mean(axis=0, dtype=np.float64)
+
+
+def _read(path):
+    """Decode a file in bounded memory: (the mono end of it, sample rate, channels)."""
+    import soundfile
+
+    if not os.path.isfile(path):
+        raise AudioError(f"{path}: no such file; the path of an audio file is needed")
+    try:
+        # Absolute: to libsndfile '-' is the standard input. Bytes: names need not be UTF-8.
+        with soundfile.SoundFile(os.fsencode(os.path.abspath(path))) as file:
+            sr, channels = file.samplerate, file.channels
+            step, n_needed = _resampling_grid(sr, path)
+            y, n_read = np.zeros(0), 0
+            # Never by what the header says of the length, which may be absurd.
+            while len(x := file.read(BLOCK_VALUES // channels, "float64", always_2d=True)):
+                n_read += len(x)
+                y = np.concatenate([y, _average(x.T)])[-(n_needed + step) :]
+    except (soundfile.SoundFileError, OSError) as error:
+        reason = getattr(error, "error_string", "") or error
+        raise AudioError(
+            f"{path}: cannot be decoded as audio ({reason}); it must be whole, of the kind its "
+            "name says, and hold only sound (no cover picture in Ogg); else convert it to FLAC"
+        ) from error
+    return y[(len(y) - n_read) % step :], sr, channels
+
+
+def _resampling_grid(sr, name):
+    """Return (input samples between two that output samples fall on, samples needed)."""
+    if not MIN_SOURCE_SR_HZ <= sr <= MAX_SOURCE_SR_HZ or sr != int(sr):
+        bounds = f"{MIN_SOURCE_SR_HZ} to {MAX_SOURCE_SR_HZ}"
+        raise AudioError(f"{name}: sample rate is {sr} Hz; a whole number, {bounds}, is needed")
+    margin_s = 0 if sr == SR_HZ else RESAMPLE_MARGIN_S
+    return int(sr) // math.gcd(int(sr), SR_HZ), (CLIP_S + margin_s) * int(sr)
+
+
+def _clip(y, sr, name):
+    """Return the last 30 s at 22050 Hz; what lies long before is dropped, then resampled."""
+    step, n_needed = _resampling_grid(sr, name)
+    y = y[max(0, len(y) - n_needed) // step * step :]
+    if not np.isfinite(y).all():
+        raise AudioError(f"{name}: {np.sum(~np.isfinite(y))} samples are NaN or infinite")
+    n = math.ceil(len(y) * SR_HZ / sr)
+    if n < MIN_SAMPLES:
+        raise AudioError(
+            f"{name}: {n} samples at {SR_HZ} Hz ({n / SR_HZ:.3f} s) are shorter than one patch; "
+            f"{MIN_SAMPLES} ({MIN_SAMPLES / SR_HZ:.3f} s) are needed"
+        )
+    if sr != SR_HZ:
+        import librosa
+
+        rates = dict(orig_sr=sr, target_sr=SR_HZ)
+        y = librosa.resample(y, res_type=RES_TYPE, fix=True, scale=False, axis=-1, **rates)
+    return y[-CLIP_S * SR_HZ :]
+
+
+def _cut(y, name):
+    with np.errstate(over="ignore", invalid="ignore"):  # reported below
+        mel = mel_power(y)
+        n_patches = mel.shape[1] // N_FRAMES
+        mel = mel[:, : n_patches * N_FRAMES].reshape(N_MELS, n_patches, N_FRAMES)
+        patches = mel.transpose(1, 0, 2).reshape(n_patches, PATCH_SIZE).astype(np.float32)
+    if not np.isfinite(patches).all():
+        peak = np.abs(y).max()
+        raise AudioError(f"{name}: amplitudes up to {peak:g} overflow float32; scale to -1 .. 1")
+    return patches

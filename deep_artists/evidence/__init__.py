@@ -1,0 +1,1 @@
+"""Compare this machine's results with the original programs' recorded numbers."""

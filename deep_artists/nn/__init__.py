@@ -1,0 +1,1 @@
+"""What every network here is made of: layers, updates, training steps, the loop, checkpoints."""

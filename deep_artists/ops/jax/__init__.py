@@ -1,0 +1,1 @@
+"""The Ops on a device of JAX. Importing a module of this folder but not the folder imports jax."""

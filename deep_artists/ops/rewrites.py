@@ -1,0 +1,116 @@
+"""The rewrites beneath the graph: faster and more stable Ops in the place of plain ones.
+
+The graph that the layers build says what the tutorial says. Before PyTensor's own rewriting,
+these put faster or more stable Ops of the same values in the place of parts of it:
+
+- max_pool_2d(conv2d(x, W)) and its gradient for W: one pass, see `conv_pool`;
+- -log(softmax(x))[arange, y] and its gradient: from x, finite where softmax underflows;
+- dot of matrices: in a fixed order, see `dot`.
+"""
+
+from pytensor.graph.rewriting.basic import node_rewriter, walking_rewriter
+from pytensor.scalar.basic import Log, TrueDiv
+from pytensor.tensor.basic import ARange, get_underlying_scalar_constant_value
+from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.math import Dot
+from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
+
+from .conv2d import Conv2D, Conv2DGradFilters
+from .conv_pool import ConvPool, ConvPoolGradFilters
+from .dot import FixedDot
+from .kernel import C_TYPES
+from .max_pool import MaxPool, MaxPoolGrad
+from .softmax import NegativeLogLikelihood, NegativeLogLikelihoodGrad, Softmax, SoftmaxGrad
+
+
+def made_by(variable, op_type, scalar_op=None):
+    """Return whether an Op of that type (Elemwise: of that scalar type) made the variable."""
+    op = variable.owner and variable.owner.op
+    return isinstance(op, op_type) and (scalar_op is None or isinstance(op.scalar_op, scalar_op))
+
+
+@node_rewriter([Conv2DGradFilters])
+def fuse_gradient(fgraph, node):
+    """dW of conv2d under max_pool_2d: from the winners."""
+    x, dz = node.inputs
+    if not made_by(dz, MaxPoolGrad):
+        return None
+    z, p, dp = dz.owner.inputs
+    if not made_by(z, Conv2D) or z.owner.inputs[0] is not x:
+        return None
+    ds, W = dz.owner.op.ds, z.owner.inputs[1]
+    if not made_by(p, MaxPool) or p.owner.inputs[0] is not z or p.owner.op.ds != ds:
+        return None
+    return [ConvPoolGradFilters(ds)(x, ConvPool(ds)(x, W)[1], dp, W)]
+
+
+@node_rewriter([MaxPool])
+def fuse_pool(fgraph, node):
+    """max_pool_2d of conv2d: one pass."""
+    if type(node.op) is not MaxPool or not made_by(node.inputs[0], Conv2D):
+        return None
+    return [ConvPool(node.op.ds)(*node.inputs[0].owner.inputs)[0]]
+
+
+def picks_labels(indices):
+    """Return whether the indices are (arange(n), y): one cell of every row."""
+    rows, y = indices if len(indices) == 2 else (None, None)
+    return (
+        rows is not None
+        and made_by(rows, ARange)
+        and is_constant(rows.owner.inputs[0], 0)
+        and is_constant(rows.owner.inputs[2], 1)
+        and y.type.dtype == "int32"
+    )
+
+
+def is_constant(variable, value):
+    return get_underlying_scalar_constant_value(variable, raise_not_constant=False) == value
+
+
+@node_rewriter([AdvancedSubtensor])
+def fuse_nll(fgraph, node):
+    """log(softmax(x))[arange(n), y]: from x."""
+    log, *indices = node.inputs
+    if not (picks_labels(indices) and made_by(log, Elemwise, Log)):
+        return None
+    if not made_by(log.owner.inputs[0], Softmax):
+        return None
+    return [-NegativeLogLikelihood()(log.owner.inputs[0].owner.inputs[0], indices[1])[0]]
+
+
+@node_rewriter([SoftmaxGrad])
+def fuse_nll_gradient(fgraph, node):
+    """dx of log(softmax(x))[arange(n), y]: no division by a p that may be 0."""
+    dp, p = node.inputs
+    if not (made_by(dp, Elemwise, TrueDiv) and dp.owner.inputs[1] is p and made_by(p, Softmax)):
+        return None
+    inc = dp.owner.inputs[0]
+    if not made_by(inc, AdvancedIncSubtensor) or inc.owner.op.set_instead_of_inc:
+        return None
+    zeros, g, *indices = inc.owner.inputs
+    if not (picks_labels(indices) and is_constant(zeros, 0)):
+        return None
+    repeated = g.type.broadcastable != p.type.broadcastable[:1]
+    if repeated or g.type.dtype != p.type.dtype:
+        return None
+    softmax_x = NegativeLogLikelihood()(p.owner.inputs[0], indices[1])[1]
+    return [NegativeLogLikelihoodGrad()(softmax_x, indices[1], -g)]
+
+
+@node_rewriter([Dot])
+def fix_order(fgraph, node):
+    """dot of two float matrices of one dtype."""
+    A, B = node.inputs
+    if A.type.ndim != 2 or B.type.ndim != 2 or A.type.dtype != B.type.dtype:
+        return None
+    return [FixedDot()(A, B)] if A.type.dtype in C_TYPES else None
+
+
+REWRITES = (fuse_gradient, fuse_pool, fuse_nll_gradient, fuse_nll, fix_order)
+
+
+def add_rewrites(mode):
+    """Return the mode with every rewrite in a walk of its own, right after the first merge."""
+    return mode.register(*((walking_rewriter("in_to_out", rewrite), 0.1 + 0.01 * i)
+                           for i, rewrite in enumerate(REWRITES)))

@@ -1,0 +1,1 @@
+"""Other systems of the time, one small program each."""

@@ -1,0 +1,106 @@
+"""Sound files and a model -> features for another task.
+
+What the network learned by telling artists apart may serve where it never saw a label: a layer's
+output for every patch of a track, or statistics of it over the track.
+"""
+
+import tempfile
+from typing import NamedTuple
+
+import numpy as np
+
+from ..data.files import new_file
+from ..data.patches import AudioError
+from .predict import compute_tracks
+
+AGGREGATES = ("none", "mean", "meanstd")
+
+
+class Features(NamedTuple):
+    """What a layer makes of tracks."""
+
+    features: np.ndarray  # (rows, k), of the model's dtype
+    track: np.ndarray  # (rows,) int64, index into track_names
+    track_names: list  # of str, the paths
+    failed: list  # of (path, reason)
+
+
+def extract_features(model, paths, layer="hidden", aggregate="mean", parameters="best", jobs=1,
+                     scratch=None):
+    """Compute what a layer makes of audio files: features for other tasks.
+
+    Parameters
+    ----------
+    model : Model
+    paths : list of str or path
+        Files and folders, see `predict.find_audio`.
+    layer : {'pool', 'hidden', 'proba'}
+        See `Model.transform`.
+    aggregate : {'none', 'mean', 'meanstd'}
+        A row for every patch, in time order; or for every track the mean over its patches, or the
+        mean followed by the standard deviation.
+    parameters : {'best', 'last'}
+    jobs : int
+        See `predict.predict_tracks`.
+    scratch : str or path, optional
+        Folder to keep the rows in, in a file without a name, instead of in memory: the features are
+        then memory-mapped, and the file is gone when they are.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    AudioError
+        If a path does not exist, a folder holds no audio, or no file could be used.
+    ValueError
+        If the layer or the aggregate is unknown, or the model has no such layer.
+    """
+    if aggregate not in AGGREGATES:
+        raise ValueError(f"aggregate = {aggregate!r}; there are {', '.join(AGGREGATES)}")
+    rows, counts, names, failed = [], [], [], []
+    file = None if scratch is None else tempfile.TemporaryFile(dir=scratch)
+
+    def transform(x):
+        return model.transform(x, layer, parameters)
+
+    for path, facts, x in compute_tracks(transform, paths, jobs):
+        if x is None:
+            failed.append((path, facts))
+            continue
+        if aggregate != "none":
+            statistics = [x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)]
+            x = np.concatenate(statistics[: 1 + (aggregate == "meanstd")])[None].astype(x.dtype)
+        width = x.shape[1]
+        if file is None:
+            rows.append(x)
+        else:
+            file.write(np.ascontiguousarray(x))
+        counts.append(len(x))
+        names.append(path)
+    if not names:
+        raise AudioError(f"no file could be used; {failed[0][0]}: {failed[0][1]}")
+    track = np.repeat(np.arange(len(names)), counts)
+    if file is None:
+        features = np.concatenate(rows)
+    else:
+        features = np.memmap(file, model.floatX, "r+", shape=(len(track), width))
+    return Features(features, track, names, failed)
+
+
+def save_features(features, path, **about):
+    """Write features to an .npz file, under a temporary name first; nothing in it is pickled.
+
+    Parameters
+    ----------
+    features : Features
+        Saved as ``features``, ``track`` and ``track_names``, row i belonging to
+        ``track_names[track[i]]``.
+    path : str or path
+    **about : str
+        More to save, as ``layer="hidden"``.
+    """
+    x, track, track_names, _ = features
+    with new_file(path) as file:
+        np.savez(file, features=x, track=track, track_names=np.array(track_names, str), **about)

@@ -1,0 +1,205 @@
+"""Pictures of a run: filters, the patches that activate them, and the charts of `charts`.
+
+Every function draws into a Figure of its own, one journal column wide, and returns its Axes;
+``axes.figure.savefig("x.pdf")`` keeps it. pyplot and the backend in use are left alone.
+
+Time is in ms from the left edge of a patch or filter, 128 / 22050 s = 5.8 ms a frame. The vertical
+axis is linear in mel bands and labelled with their centres in Hz (Slaney's scale, 64 bands). The
+convolution flips a filter in both axes; here it is turned back, as it meets the input.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from ..data.files import new_file
+from ..data.patches import FMAX_HZ, FMIN_HZ, HOP_LENGTH, N_FRAMES, N_MELS, SR_HZ
+from .charts import make_figure, plot_confusion, plot_learning_curves, style
+
+FRAME_MS = 1000 * HOP_LENGTH / SR_HZ
+FLOOR_DB = -60  # the loudest entry of a patch is 0
+BAR = dict(location="bottom", aspect=40, pad=0.02)  # below all axes
+
+
+def _show(axes, image, **options):
+    """Draw a mel-by-frame image; the centre of the lowest band is at 0, time begins at 0 ms."""
+    extent = (0, image.shape[1] * FRAME_MS, -0.5, len(image) - 0.5)
+    return axes.imshow(image, origin="lower", aspect="auto", extent=extent, **options)
+
+
+def _label_hz(axes, lowest_band, n_bands):
+    """Put ticks of round Hz on an axis whose 0 is the centre of lowest_band."""
+    import librosa
+
+    low, high = (librosa.hz_to_mel(hz, htk=False) for hz in (FMIN_HZ, FMAX_HZ))
+    ticks = {}
+    round_hz = [1000, 500, 2000, 4000, 250, 3000, 6000, 1500, 100, 5000, 7000, 750]
+    for hz in round_hz + list(range(200, int(FMAX_HZ), 100)):
+        share = (librosa.hz_to_mel(hz, htk=False) - low) / (high - low)
+        band = share * (N_MELS + 1) - 1 - lowest_band  # 64 triangles overlap by half
+        if 0 <= band <= n_bands - 1 and all(abs(band - other) > n_bands / 7 for other in ticks):
+            ticks[band] = str(hz)
+    axes.set_yticks(list(ticks), list(ticks.values()))
+
+
+def turn_back(conv_W):
+    """Return filters as they meet the input: flipped in both axes, (filters, rows, columns)."""
+    return conv_W[:, 0, ::-1, ::-1]
+
+
+@style()
+def plot_filters(model, parameters="best"):
+    """Draw the filters as mel-by-time images, turned back as they meet the input.
+
+    A filter slides over the patch, so its bands have no frequency of their own: the left axis is
+    in Hz for a filter at its lowest position, the right axis for one at its highest.
+
+    Parameters
+    ----------
+    model : Model
+    parameters : {'best', 'last'}
+
+    Returns
+    -------
+    np.ndarray of Axes [shape=(nkerns,)]
+        All share one colour scale, symmetric around 0.
+    """
+    filters = turn_back(getattr(model, parameters)["conv_W"])
+    n, n_bands, _ = filters.shape
+    n_columns = min(n, 5)
+    n_rows = -(-n // n_columns)
+    figure = make_figure(0.75 + 1.15 * n_rows)
+    grid = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
+    limit = np.abs(filters).max() or 1
+    for axes in grid[n:]:
+        axes.set_visible(False)
+    for i, (axes, values) in enumerate(zip(grid, filters)):
+        image = _show(axes, values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        axes.set(title=i + 1, yticks=[])
+        if i + n_columns >= n:
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel("ms")
+        if i % n_columns == 0:
+            _label_hz(axes, 0, n_bands)
+            axes.set_ylabel("Hz, lowest position")
+        if i % n_columns == n_columns - 1:
+            right = axes.twinx()
+            right.set_ylim(axes.get_ylim())
+            _label_hz(right, N_MELS - n_bands, n_bands)
+            right.set_ylabel("Hz, highest position", rotation=270, va="bottom")
+    figure.colorbar(image, ax=grid, **BAR, label="weight (turned back, as it meets the input)")
+    return grid[:n]
+
+
+@style()
+def plot_activating_patches(model, x, n=5, track=None, parameters="best"):
+    """Draw the patches that activate each filter most, by the largest entry of its pooled map.
+
+    The network sees power; the pictures show it in dB below the loudest entry of the patch.
+
+    Parameters
+    ----------
+    model : Model
+    x : np.ndarray [shape=(patches, 2560)], float
+    n : int
+        Patches of a filter.
+    track : np.ndarray [shape=(patches,)], int, optional
+        Which track a patch is from: then no two patches of a filter are from one track.
+    parameters : {'best', 'last'}
+
+    Returns
+    -------
+    np.ndarray of Axes [shape=(nkerns, n)]
+        Activation falls from left to right, a frame marks where the filter lay. A place is grey
+        where no further patch activates the filter.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.patches import Rectangle
+    from scipy.signal import correlate
+
+    filters = turn_back(getattr(model, parameters)["conv_W"])
+    n_filters, n_bands, n_frames = filters.shape
+    pooled = model.transform(x, "pool", parameters).reshape(len(x), n_filters, -1).max(axis=2)
+    used = np.multiply(model.recipe.pooled_shape, model.recipe.poolsize)  # pooling cuts the rest
+    scale = ScalarMappable(cmap="magma")
+    scale.set_clim(FLOOR_DB, 0)
+    figure = make_figure(0.6 + 0.62 * n_filters)
+    figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02, hspace=0, wspace=0)
+    grid = figure.subplots(n_filters, n, sharex=True, sharey=True, squeeze=False)
+    for i, row in enumerate(grid):
+        best = np.argsort(-pooled[:, i], kind="stable")
+        best = best[pooled[best, i] > 0]
+        if track is not None:
+            best = best[np.sort(np.unique(np.asarray(track)[best], return_index=True)[1])]
+        for axes, p in zip(row, best):
+            patch = np.reshape(x[p], (N_MELS, N_FRAMES)).astype(np.float64)
+            power = np.maximum(patch / (patch.max() or 1), 10 ** (FLOOR_DB / 10))
+            _show(axes, 10 * np.log10(power), cmap=scale.cmap, norm=scale.norm)
+            z = correlate(patch, filters[i], "valid", "direct")[: used[0], : used[1]]
+            band, frame = np.unravel_index(z.argmax(), z.shape)
+            corner, size = (frame * FRAME_MS, band - 0.5), (n_frames * FRAME_MS, n_bands)
+            axes.add_patch(Rectangle(corner, *size, fill=False, color="white", linewidth=0.7))
+        for axes in row[len(best) :]:
+            axes.set_facecolor("#eeeeee")
+        row[0].set_ylabel(f"filter {i + 1}\nHz")
+    grid[0, 0].set(xlim=(0, N_FRAMES * FRAME_MS), ylim=(-0.5, N_MELS - 0.5))
+    _label_hz(grid[0, 0], 0, N_MELS)
+    for axes in grid[-1]:
+        axes.set_xlabel("ms")
+    figure.colorbar(scale, ax=grid, **BAR, label="power (dB), loudest entry of a patch: 0")
+    return grid
+
+
+def save_all(path, out_dir):
+    """Draw what there is to draw of a run or a model, into PNG files of 300 dpi.
+
+    Parameters
+    ----------
+    path : str or path
+        Folder of a run (model.npz; results.json and set/ where they are there), or a model,
+        which gives the filters only.
+    out_dir : str or path
+        Made if it is not there.
+
+    Returns
+    -------
+    list of Path
+        filters.png; learning_curves.png; of the test split activating_patches.png,
+        confusion_tracks.png, confusion_patches.png. The same input gives the same bytes.
+
+    Raises
+    ------
+    ValueError, OSError
+        If model, results or set are damaged or cannot be read, or a picture cannot be written.
+    RuntimeError
+        If matplotlib is not installed.
+    """
+    from ..artists.model import Model
+    from ..data.dataset import open_dataset
+
+    path, out_dir = Path(path), Path(out_dir)
+    model = Model.load(path / "model.npz" if path.is_dir() else path)
+    drawn = {"filters": plot_filters(model)[0]}
+    if (path / "results.json").is_file():
+        results = json.loads((path / "results.json").read_bytes())
+        if not isinstance(results, dict):
+            raise ValueError(f"{path / 'results.json'} holds no results of a run")
+        drawn["learning_curves"] = plot_learning_curves(results)[0]
+    if (path / "set").is_dir():
+        test = open_dataset(path / "set").test
+        patches = plot_activating_patches(model, test.x, track=test.track)
+        drawn["activating_patches"] = patches[0, 0]
+        if model.is_whole:
+            drawn["confusion_tracks"] = plot_confusion(model, test)
+            drawn["confusion_patches"] = plot_confusion(model, test, per="patch")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    return [_save(axes.figure, out_dir / f"{name}.png") for name, axes in drawn.items()]
+
+
+@style()
+def _save(figure, path):
+    with new_file(path) as file:
+        # Without Matplotlib's version in it, the bytes follow from the picture alone.
+        figure.savefig(file, format="png", backend="agg", metadata={"Software": None})
+    return path
