@@ -11,7 +11,6 @@ def build(settings, x, y):
     import pytensor
 
     from deep_artists.artists.recipe import from_dict
-    from deep_artists.artists.train import Functions
 
     functions = Functions(
         from_dict(settings["recipe"]), settings["floatX"], [(x, y)] * 3,

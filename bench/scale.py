@@ -37,7 +37,6 @@ def load(**overrides):
 
 def compile_step(**overrides):
     """Return the training step and that of validation, without arguments, on one minibatch."""
-    from deep_artists.artists.train import Functions
 
     recipe, rng = load(**overrides), np.random.RandomState(0)
     n = recipe.batch_size
@@ -87,7 +86,6 @@ def forget(path):
 
 def measure_sets(path, memory_mb, rounds):
     """Return rows of (how, order, cache, seconds per step), and megabytes per second of reading."""
-    from deep_artists.artists.train import Functions
     from deep_artists.nn.stream import open_streams, release
 
     x = np.asarray(np.load(path, mmap_mode="r"))

@@ -49,7 +49,7 @@ make_dataset(*arguments)
 """
 # The parent's side alone: a million names, a task for each sixteen, and an outcome of each.
 NAMES = """
-from deep_artists import extraction
+from deep_artists.data import extraction
 n = int(arguments[0])
 extraction.iterate_files = lambda folder, suffixes: (
     f"artist {i // 100}/album/track {i % 100:03}.ogg" for i in range(n))
@@ -59,7 +59,7 @@ extract_folder(arguments[1], arguments[2])
 # A set of a million tracks, of whose patches nothing is read or written.
 LABELS = """
 import numpy as np
-from deep_artists import dataset
+from deep_artists.data import dataset
 n = int(arguments[0])
 class Patches:
     names = sorted(f"artist {i // 100}/album/track {i % 100:03}.ogg" for i in range(n))

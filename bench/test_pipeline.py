@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = """
 import numpy as np
 from deep_artists.artists.recipe import load_recipe
-from deep_artists.artists.train import Functions
+from deep_artists.artists.train import compile_steps
 split = np.zeros((80, 2560), "float32"), np.zeros(80)
 print(Functions(load_recipe("page", n_out=20), "float32", [split] * 3).train_model(0))
 """

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from deep_artists.artists.recipe import list_recipes, load_recipe
-from deep_artists.artists.train import Functions
 from deep_artists.reference import golden, numpy_model
 
 OPTIONS = dict(max_time=0.3, min_rounds=5, warmup=True, warmup_iterations=1)

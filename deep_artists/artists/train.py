@@ -16,7 +16,7 @@ from ..data.versions import get_versions
 from ..nn.loop import Result, run_epochs
 from ..ops.device import check_device
 from .model import Model
-from .recipe import IMAGE_SHAPE, Recipe, load_recipe
+from .recipe import IMAGE_SHAPE, NAMES, Recipe, load_recipe
 
 
 def train(
@@ -95,7 +95,7 @@ def train(
     if floatX not in ("float32", "float64"):
         raise ValueError(f"floatX = {floatX!r}; it is 'float32' or 'float64'")
     check_device(device)
-    from ..nn.checkpoint import Checkpoints
+    from ..nn.checkpoint import Checkpoints, restore
     from ..nn.stream import open_streams
 
     result = Result()
@@ -117,13 +117,14 @@ def train(
         if name not in hashes:
             hashes[name] = check_finite(x, name, floatX, hashed=checkpoint is not None)
 
-    checkpoints = None
+    checkpoints = state = None
     if checkpoint is not None:
         # n_epochs may grow: what was done stays what it was. The order depends on the memory
         # only where it is shuffled block by block.
         run = {"recipe": recipe.replace(n_epochs=1).to_dict(), "floatX": floatX,
                "memory_mb": memory_mb if streams and recipe.shuffle else None}
         checkpoints = Checkpoints(checkpoint, run, splits, [hashes[name] for name in SPLITS])
+        state = checkpoints.read(NAMES)
 
     say("... building the model")
     start = time.perf_counter()
@@ -131,12 +132,11 @@ def train(
     result.compile_seconds = time.perf_counter() - start
 
     say("... training")
-    save = None
-    if checkpoints is not None:
-        if checkpoints.restore(result, steps) and echo is not None:
-            for line in result.log[3:]:
-                echo(line)
-        save = partial(checkpoints.save, steps)
+    if state is not None:
+        restore(state, result, steps)
+        for line in result.log[3:] if echo is not None else []:
+            echo(line)
+    save = None if checkpoints is None else partial(checkpoints.save, steps)
     run_epochs(recipe, steps, result, say, save)
     last = steps.network.values()
     result.model = Model(

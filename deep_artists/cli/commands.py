@@ -8,7 +8,8 @@ from pathlib import Path
 def reproduce(arguments):
     from ..data.dataset import make_dataset
     from ..data.extraction import extract_folder, read_failed
-    from ..data.patches import AUDIO_SUFFIXES, find_files
+    from ..data.files import find_files
+    from ..data.patches import AUDIO_SUFFIXES
     from .report import make_folder, report_failed, report_set, stage, train_and_report
 
     check_recipe(arguments)

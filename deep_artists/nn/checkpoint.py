@@ -61,8 +61,18 @@ class Checkpoints:
         for old in self.paths()[2:]:
             old.unlink(missing_ok=True)
 
-    def restore(self, result, steps):
-        """Bring a run to the newest state that can be read; return whether there was one.
+    def read(self, names):
+        """Return the newest state that can be read, or None.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The parameters of the network.
+
+        Returns
+        -------
+        (dict, list, dict, dict or None)
+            The counters of the loop, the costs, the last parameters and the best ones.
 
         Raises
         ------
@@ -79,9 +89,12 @@ class Checkpoints:
                 with np.load(path, allow_pickle=False) as file:
                     arrays = {name: file[name] for name in file.files}
                 about = json.loads(str(arrays["about"]))
-                state = {name: about[name] for name in STATE}
+                counters = {name: about[name] for name in STATE}
                 costs = list(arrays["costs"])
-                last = {name: arrays[f"last_{name}"] for name in steps.network.params}
+                last = {name: arrays[f"last_{name}"] for name in names}
+                best = None
+                if any(name.startswith("best_") for name in arrays):
+                    best = {name: arrays[f"best_{name}"] for name in names}
                 found = (about["format"], about["run"])
             except READ_ERRORS as error:
                 warnings.warn(f"{path} is damaged and passed over: {error}", RuntimeWarning)
@@ -93,16 +106,19 @@ class Checkpoints:
                     f"{path} is the state of another run (recipe, floatX, data, memory_mb or format "
                     "differ); give another folder, or remove it"
                 )
-            for name, value in state.items():
-                setattr(result, name, value)
-            result.validation = [tuple(pair) for pair in result.validation]
-            result.costs = costs
-            steps.network.set_values(last)
-            best = {name: arrays.get(f"best_{name}") for name in steps.network.params}
-            if all(value is not None for value in best.values()):
-                steps.best = best
-            return True
-        return False
+            return counters, costs, last, best
+        return None
+
+
+def restore(state, result, steps):
+    """Bring a result and its steps to a state that `Checkpoints.read` returned."""
+    counters, costs, last, best = state
+    for name, value in counters.items():
+        setattr(result, name, value)
+    result.validation = [tuple(pair) for pair in result.validation]
+    result.costs = costs
+    steps.network.set_values(last)
+    steps.best = best
 
 
 def fingerprint(splits, hashes):

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from deep_artists import plots
-from deep_artists.artists.model import Model, ModelError, expected_shapes
-from deep_artists.artists.recipe import load_recipe
-from deep_artists.artists.train import Result, run_epochs
+from deep_artists.artists.model import Model, ModelError
+from deep_artists.artists.recipe import expected_shapes, load_recipe
 from deep_artists.data.patches import mel_filters
+from deep_artists.nn.loop import Result, run_epochs
+from deep_artists.use import plots
 from deep_artists.use.charts import plot_confusion, plot_learning_curves, trace_patience
 
 FRAME_MS = 1000 * 128 / 22050

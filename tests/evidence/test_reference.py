@@ -1,5 +1,7 @@
 """The evidence agrees with itself: recordings, the rule of their inputs and the NumPy model."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -89,11 +91,18 @@ def test_inputs_are_those_recorded(op, dtype):
                        if key.startswith(dtype) and key.endswith("_sha256")}
 
 
-def test_training_set_is_the_one_recorded():
-    x, y = inputs.make_dataset()[0]
-    recording = golden.load("network/last-float64.npz")
-    assert inputs.sha256(x) == recording["train_x_sha256"].item().decode()
-    assert inputs.sha256(y) == recording["train_y_sha256"].item().decode()
+def test_the_set_of_the_recordings_has_its_bytes():
+    train, valid, test = inputs.make_dataset()
+    digests = [hashlib.sha256(a.tobytes()).hexdigest() for a in (train[0], valid[0], test[0])]
+    assert digests == [
+        "edcef370ce190b74ee5c642bcf085966367aa630d059675474997557d8a10a8f",
+        "a9f9a11a13942d3c421490796ac48a41437b3250053e76be3ee9cfe169b09431",
+        "e3fb57bdec60123fe2f32686ac9cc3c56063b0c964a4ca61af859dd5d666e3fe",
+    ]
+    assert train[1].dtype == np.int64
+    assert hashlib.sha256(train[1].tobytes()).hexdigest().startswith("e7a17ef8ddeb71fe")
+    silent = (train[0] == 0).all(axis=1)
+    assert silent[5::16].all() and (np.ptp(train[0][11::37], axis=1) == 0).all()
 
 
 def test_numpy_convolution_agrees_with_theano():
@@ -144,6 +153,14 @@ def test_a_changed_byte_in_a_recording_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(golden, "GOLDEN", tmp_path)
     with pytest.raises(golden.RecordingError, match="SHA-256"):
         golden.load(name)
+
+
+def test_every_recording_is_in_the_manifest_and_unchanged():
+    files = {str(p.relative_to(golden.GOLDEN)) for p in golden.GOLDEN.rglob("*") if p.is_file()}
+    assert files - {"MANIFEST.json"} == set(golden.manifest())
+    for name, entry in golden.manifest().items():
+        assert golden.path(name).is_file()
+        assert entry["recorded_by"] and entry["what"], name
 
 
 def test_a_file_outside_the_manifest_is_refused():

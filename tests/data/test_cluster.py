@@ -11,8 +11,8 @@ import pytest
 import soundfile
 from distributed import Client, LocalCluster
 
-from deep_artists import extraction
-from deep_artists.cli.parser import main
+from deep_artists.cli import main
+from deep_artists.data import extraction, versions
 from deep_artists.data.cluster import ClusterError, connect
 from deep_artists.data.extraction import extract_folder, read_failed
 
@@ -20,7 +20,7 @@ from deep_artists.data.extraction import extract_folder, read_failed
 # the file "17.wav" kills its worker, amid a task, and later ones find that this was done.
 DIE_ONCE = """
 import os, signal
-from deep_artists import extraction
+from deep_artists.data import extraction
 extract_file = extraction.extract_file
 
 def die_once(path):
@@ -35,10 +35,10 @@ extraction.extract_file = die_once
 """
 DIE_ALWAYS = """
 import os, signal
-from deep_artists import extraction
+from deep_artists.data import extraction
 extraction.extract_file = lambda path: os.kill(os.getpid(), signal.SIGKILL)
 """
-FORGET = "import sys; sys.modules['deep_artists.data.extraction'] = None"
+FORGET = "import sys; sys.modules['deep_artists.data.patches'] = None"
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def test_a_worker_without_the_package_is_named(audio, tmp_path):
 
 
 def test_a_worker_with_another_version_is_named(audio, tmp_path, monkeypatch):
-    monkeypatch.setattr(extraction, "find_versions", lambda: {"librosa": "0.1"})
+    monkeypatch.setattr(versions, "find_versions", lambda: {"librosa": "0.1"})
     with start_cluster(1) as cluster:
         with pytest.raises(ClusterError, match="cannot extract .it has .*'librosa'.*here is .*'0.1'"):
             extract_folder(audio, tmp_path, cluster=cluster.scheduler_address)
@@ -150,8 +150,8 @@ def test_clusters_that_cannot_be_used(audio, tmp_path, code, words):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # not listening
         port = unused.getsockname()[1]
-        code = (f"import sys; {code}\nfrom deep_artists import cluster\n"
-                "from deep_artists.cli.parser import main\n"
+        code = (f"import sys; {code}\nfrom deep_artists.data import cluster\n"
+                "from deep_artists.cli import main\n"
                 "cluster.connect.__wrapped__.__defaults__ = (0.5,)\nsys.exit(main(sys.argv[1:]))\n")
         command = ["extract", str(audio), "--out", str(tmp_path)]
         command += ["--cluster", f"tcp://127.0.0.1:{port}"]

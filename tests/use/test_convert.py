@@ -5,10 +5,11 @@ import hashlib
 import numpy as np
 import pytest
 
-from deep_artists import convert
-from deep_artists.artists.model import NAMES, Model, ModelError
+from deep_artists.artists.model import Model, ModelError
+from deep_artists.artists.recipe import NAMES
 from deep_artists.data.legacy import LegacyPickleError
 from deep_artists.reference import golden, numpy_model
+from deep_artists.use import convert
 from deep_artists.use.convert import to_model
 
 NOTEBOOK, LAYER_1 = "legacy/notebook_model_output.pkl", "legacy/model_output.pkl"

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from deep_artists.artists.model import Model, expected_shapes
-from deep_artists.artists.recipe import load_recipe
-from deep_artists.cli.parser import main
+from deep_artists.artists.model import Model
+from deep_artists.artists.recipe import expected_shapes, load_recipe
+from deep_artists.cli import main
 from deep_artists.data.corpus import write_corpus
 
 
@@ -39,7 +39,7 @@ def run_limited(arguments, n_bytes):
             "import pytensor\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
             f"resource.setrlimit(resource.RLIMIT_FSIZE, ({n_bytes}, resource.RLIM_INFINITY))\n"
-            "from deep_artists.cli.parser import main\n"
+            "from deep_artists.cli import main\n"
             "sys.exit(main(sys.argv[1:]))\n")
     return subprocess.run([sys.executable, "-c", code, *arguments], env=environment,
                           capture_output=True, text=True)

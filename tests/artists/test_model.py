@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from deep_artists.artists.model import NAMES, Model, ModelError, expected_shapes
-from deep_artists.artists.recipe import load_recipe
+from deep_artists.artists.model import Model, ModelError
+from deep_artists.artists.recipe import NAMES, expected_shapes, load_recipe
 
 
 def make_model(floatX="float64", seed=0):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from deep_artists import extraction, patches, shards
+from deep_artists.data import extraction, patches, shards
 from deep_artists.data.extraction import extract_folder, read_failed
 from deep_artists.data.patches import AudioError, extract_patches
 

@@ -8,13 +8,15 @@ import warnings
 import numpy as np
 import pytest
 
-from deep_artists import stream
 from deep_artists.artists.recipe import load_recipe
 from deep_artists.artists.train import train
+from deep_artists.data import mapped
 from deep_artists.data.dataset import make_dataset, open_dataset
+from deep_artists.data.mapped import check_finite, drop_pages, read_pieces
+from deep_artists.nn import stream
 from deep_artists.nn.checkpoint import Checkpoints
-from deep_artists.nn.stream import Stream, check_values, open_streams, read_pieces, release
-from reference.golden import make_dataset as make_golden
+from deep_artists.nn.stream import Stream, open_streams
+from deep_artists.reference.golden import make_dataset as make_golden
 
 SMALL = {"batch_size": 10, "n_hidden": 8, "nkerns": 2, "n_epochs": 2, "validation_frequency": 150}
 
@@ -41,7 +43,7 @@ def read_epoch(stream, epoch, n_minibatches, first=0):
         labels.append(stream.y.get_value()[some].astype(int))
 
     stream.start_epoch(epoch)
-    minibatch = stream.feed(take)
+    minibatch = stream.wrap(take)
     for i in range(first, n_minibatches):
         minibatch(i)
     return np.array(rows), np.array(labels)
@@ -95,16 +97,16 @@ def test_stored_order_is_kept(tmp_path, n, batch_size):
 def test_an_error_while_reading_ahead_is_raised(tmp_path, monkeypatch):
     x = number_rows(tmp_path / "x.npy", 1000)
     stream = Stream(x, np.arange(1000), 10, 1, 1, "float32")
-    stream.find(0)
+    stream.locate(0)
     stream.coming[1].result()
 
     def fail(*_):
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(stream, "read", fail)
-    stream.find(13)
+    stream.locate(13)
     with pytest.raises(OSError, match="gone"):
-        stream.find(26)
+        stream.locate(26)
 
 
 # --- whole runs ---
@@ -206,32 +208,32 @@ def test_memory_that_holds_no_runs_is_refused(sets):
 def test_arrays_that_cannot_be_streamed_are_refused(change):
     split = change(np.zeros((4000, 2560), "float32")), np.arange(4000) % 2
     with pytest.raises(ValueError, match="C order"):
-        open_streams([split] * 3, load_recipe("page"), "float32", 60)
+        open_streams([split] * 3, 80, "float32", 60)
 
 
 def test_a_set_that_fits_is_not_streamed(sets):
     recipe = load_recipe("page", batch_size=10)
-    assert open_streams(sets, recipe, "float32", 62) is None
-    assert len(open_streams(sets, recipe, "float32", 60)) == 3
-    assert len(open_streams(sets, recipe, "float64", 180)) == 3  # its conversion counts
-    assert open_streams(sets, recipe, "float64", 190) is None
+    assert open_streams(sets, recipe.batch_size, "float32", 62) is None
+    assert len(open_streams(sets, recipe.batch_size, "float32", 60)) == 3
+    assert len(open_streams(sets, recipe.batch_size, "float64", 180)) == 3  # its conversion counts
+    assert open_streams(sets, recipe.batch_size, "float64", 190) is None
 
 
 def test_a_set_larger_than_the_machine_s_memory_is_warned_of(sets, monkeypatch):
     recipe = load_recipe("page")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert open_streams(sets, recipe, "float32", None) is None
+        assert open_streams(sets, recipe.batch_size, "float32", None) is None
     monkeypatch.setattr(stream.os, "sysconf", lambda name: 5000)
     with pytest.warns(RuntimeWarning, match="0.0614 GB, .* 0.025 GB .*--memory"):
-        open_streams(sets, recipe, "float32", None)
+        open_streams(sets, recipe.batch_size, "float32", None)
 
 
 def test_what_was_written_on_a_copy_of_a_file_stays(tmp_path):
     x = map_file(tmp_path / "x.npy", np.zeros((2000, 3), "float32"), mode="c")
     x[7] = 1
     for _ in read_pieces(x):
-        release(x[5:])
+        drop_pages(x[5:])
     assert x.sum() == 3
 
 
@@ -252,16 +254,16 @@ def made(tmp_path):
 
 def test_a_set_is_known_by_its_content(made):
     dataset = open_dataset(made)
-    read = check_values(dataset, "float32", True, {})
+    read = {name: check_finite(getattr(dataset, name).x, name, "float32")
+            for name in ("train", "valid", "test")}
     assert read == dataset.sha256 and len(set(read.values())) == 3
-    assert read["test"] == check_values([(np.array(x), y) for x, y, _ in dataset], "float32", True,
-                                        {})["test"]
+    assert read["test"] == check_finite(np.array(dataset.test.x), "test", "float32")
 
 
 def test_what_was_checked_when_it_was_made_is_not_read_again(made, monkeypatch):
     dataset = open_dataset(made)
-    monkeypatch.setattr(stream, "read_pieces", None)
-    assert check_values(dataset, "float32", True, dataset.sha256) == dataset.sha256
+    monkeypatch.setattr(mapped, "read_pieces", None)
+    train(dataset, "page", batch_size=10, n_epochs=1, n_hidden=5, checkpoint=made.parent / "c")
 
 
 def test_another_split_in_its_place_is_read_and_checked(made):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deep_artists.artists.model import Model
-from deep_artists.cli.parser import main
+from deep_artists.cli import main
 from deep_artists.data.corpus import write_corpus
 from deep_artists.reference import golden
 
@@ -153,7 +153,7 @@ def test_too_few_patches_for_a_minibatch_is_an_error(audio, tmp_path, capsys):
 
 
 def test_help_is_quick_because_it_imports_nothing():
-    code = ("import sys; from deep_artists.cli.parser import main\n"
+    code = ("import sys; from deep_artists.cli import main\n"
             "try: main(['reproduce', '--help'])\n"
             "except SystemExit: pass\n"
             "heavy = {'numpy', 'pytensor', 'librosa', 'sklearn', 'scipy', 'joblib'} & set(sys.modules)\n"
@@ -164,14 +164,14 @@ def test_help_is_quick_because_it_imports_nothing():
 
 
 def test_ctrl_c_saves_what_was_reached(audio, tmp_path, monkeypatch, capsys):
-    from deep_artists import train
+    from deep_artists.artists import train
 
     steps = []
-    init = train.Functions.__init__
+    compile_steps = train.compile_steps
 
-    def interrupted(self, *arguments):
-        init(self, *arguments)
-        step = self.train_model
+    def interrupted(*arguments):
+        compiled = compile_steps(*arguments)
+        step = compiled.train_model
 
         def train_model(index):
             if len(steps) == 3:
@@ -179,9 +179,10 @@ def test_ctrl_c_saves_what_was_reached(audio, tmp_path, monkeypatch, capsys):
             steps.append(index)
             return step(index)
 
-        self.train_model = train_model
+        compiled.train_model = train_model
+        return compiled
 
-    monkeypatch.setattr(train.Functions, "__init__", interrupted)
+    monkeypatch.setattr(train, "compile_steps", interrupted)
     assert main(["reproduce", str(audio), "--out", str(tmp_path), *QUICK]) == 0
     assert "manually stopped" in capsys.readouterr().out
     assert json.loads((tmp_path / "results.json").read_text())["interrupted"]

@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 from pytensor.scalar.basic import gt
 
-from deep_artists import layers, network, patches, verify
-from deep_artists.artists.recipe import list_recipes
-from deep_artists.ops import conv2d, fusion, max_pool, rectify
+from deep_artists import list_recipes
+from deep_artists.artists import network
+from deep_artists.data import patches
+from deep_artists.evidence import check_frontend, check_ops, verify
+from deep_artists.evidence import report as reports
+from deep_artists.evidence.check_artists import EPOCHS, take_steps
+from deep_artists.evidence.compare import DTYPES
+from deep_artists.nn import layers
+from deep_artists.ops import max_pool, rectify, rewrites
+from deep_artists.reference import golden, inputs
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +36,7 @@ def failures(*parts):
 
 
 def both(*names):
-    return {name.replace("*", dtype) for name in names for dtype in verify.DTYPES}
+    return {name.replace("*", dtype) for name in names for dtype in DTYPES}
 
 
 def mutate(code, old, new):
@@ -57,28 +64,28 @@ def test_this_machine_passes(report):
     assert [check for check in report.checks if not check.passed] == []
     names = {check.quantity.rpartition(":")[0] for check in report.checks}
     assert "frontend" in names and {f"initial {name}" for name in list_recipes()} <= names
-    for dtype in verify.DTYPES:
+    for dtype in DTYPES:
         assert {f"ops {op} {dtype}" for op in ("conv2d", "max_pool", "rectify", "softmax",
                                                "softmax_unfused", "one_pass")} <= names
         assert {f"network {name} {dtype}" for name in list_recipes()} <= names
 
 
 def test_every_recorded_run_is_in_the_ladder(report):
-    recordings = {name.rpartition(".")[0] for name in verify.golden.manifest()}
+    recordings = {name.rpartition(".")[0] for name in golden.manifest()}
     runs = {f"program {run.replace('-', ' ')}" for folder, _, run in
             (name.partition("/") for name in recordings) if folder == "program"}
     assert set(report.left_out) == runs
-    assert runs <= {rung[0] for rung in verify.list_ladder({})}
+    assert runs <= {rung.name for rung in verify.list_rungs("cpu", {})}
 
 
 def test_the_digests_are_of_the_trained_parameters(report):
     assert set(report.parameters_sha256) == {f"{name} {dtype}" for name in list_recipes()
-                                             for dtype in verify.DTYPES}
+                                             for dtype in DTYPES}
     assert len(set(report.parameters_sha256.values())) == 10
-    _, after = verify.take_steps("page", "float32", {10})
+    _, after = take_steps("page", "float32", {10})
     joined = b"".join(after[10][name].tobytes() for name in (
         "conv_W", "conv_b", "hidden_W", "hidden_b", "softmax_W", "softmax_b"))
-    digest = verify.inputs.sha256(np.frombuffer(joined, np.uint8))
+    digest = inputs.sha256(np.frombuffer(joined, np.uint8))
     assert digest == report.parameters_sha256["page float32"]
 
 
@@ -91,8 +98,8 @@ def test_a_short_run_of_the_program():
 
 
 def test_the_text_says_what_a_paper_needs(report, monkeypatch, capsys):
-    monkeypatch.setattr(verify, "verify", lambda quick, device: report)
-    assert verify.main(quick=True) == 0
+    monkeypatch.setattr(reports, "verify", lambda quick, device: report)
+    assert reports.main(quick=True) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     for words in (
@@ -108,8 +115,8 @@ def test_the_json_is_one_document(report, monkeypatch, capsys):
     failed = verify.Check("network", "Theano", 1e-12, np.inf, False)
     broken = verify.Check("ops", "Theano", None, "ValueError: no", False)
     report = report._replace(checks=[*report.checks, failed, broken])
-    monkeypatch.setattr(verify, "verify", lambda quick, device: report)
-    assert verify.main(quick=True, as_json=True) == 1
+    monkeypatch.setattr(reports, "verify", lambda quick, device: report)
+    assert reports.main(quick=True, as_json=True) == 1
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert len(found["checks"]) == len(report.checks) and found["passed"] is False
     assert found["checks"][0] == report.checks[0]._asdict()
@@ -120,8 +127,8 @@ def test_the_json_is_one_document(report, monkeypatch, capsys):
 
 def test_a_failure_gives_status_1_and_says_why(monkeypatch, capsys):
     broken = verify.Check("ops", "Theano", None, "ValueError: no", False)
-    monkeypatch.setattr(verify, "verify", lambda quick, device: verify.Report([broken], {}, []))
-    assert verify.main() == 1
+    monkeypatch.setattr(reports, "verify", lambda quick, device: verify.Report([broken], {}, []))
+    assert reports.main() == 1
     assert "FAIL ValueError: no" in capsys.readouterr().out
 
 
@@ -157,16 +164,16 @@ def test_it_names_a_pooling_gradient_for_the_first_maximum_only(monkeypatch):
 
 
 def test_it_names_a_first_maximum_in_the_one_pass_as_well(monkeypatch):
-    perform = mutate(fusion.ConvPool.perform, "p[0][:, :, :, None, :, None]",
+    perform = mutate(rewrites.ConvPool.perform, "p[0][:, :, :, None, :, None]",
                      "p[0][:, :, :, None, :, None]\n    wins = first_only(wins)")
     perform.__globals__["first_only"] = first_only
-    monkeypatch.setattr(fusion, "ConvPool", in_python(fusion.ConvPool, perform))
+    monkeypatch.setattr(rewrites, "ConvPool", in_python(rewrites.ConvPool, perform))
     assert failures("one_pass") == both("ops one_pass *: gW")
 
 
 def test_it_names_a_kernel_that_is_not_flipped(monkeypatch):
-    flipped = conv2d.conv2d
-    monkeypatch.setattr(conv2d, "conv2d", lambda x, W: flipped(x, W[:, :, ::-1, ::-1]))
+    flipped = check_ops.conv2d
+    monkeypatch.setattr(check_ops, "conv2d", lambda x, W: flipped(x, W[:, :, ::-1, ::-1]))
     assert failures("conv2d") == both(*(f"ops conv2d *: {name}" for name in ("out", "gx", "gW")))
 
 
@@ -184,7 +191,8 @@ def test_it_names_a_shifted_mel_filter(monkeypatch):
         return filters
 
     unshifted = patches.mel_filters
-    monkeypatch.setattr(patches, "mel_filters", shifted)
+    for module in (patches, check_frontend):
+        monkeypatch.setattr(module, "mel_filters", shifted)
     patches._sparse_mel_filters.cache_clear()
     try:
         assert "frontend: mel filter bank" in failures("frontend")
@@ -201,15 +209,15 @@ def test_it_names_centred_frames(monkeypatch):
 
 
 def test_it_names_a_changed_recording_and_goes_on(monkeypatch, tmp_path):
-    shutil.copytree(verify.golden.GOLDEN, tmp_path / "golden")
-    monkeypatch.setattr(verify.golden, "GOLDEN", tmp_path / "golden")
+    shutil.copytree(golden.GOLDEN, tmp_path / "golden")
+    monkeypatch.setattr(golden, "GOLDEN", tmp_path / "golden")
     path = tmp_path / "golden" / "network" / "initial.npz"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     checks = verify.verify(parts=("initial", "rectify")).checks
     failed = [check for check in checks if not check.passed]
-    assert [check.quantity for check in failed] == [f"initial {name}" for name in verify.EPOCHS]
+    assert [check.quantity for check in failed] == [f"initial {name}" for name in EPOCHS]
     assert all("network/initial.npz" in check.measured and "changed" in check.measured
                for check in failed)
     assert sum(check.quantity.startswith("ops rectify") for check in checks) == 8

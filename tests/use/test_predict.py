@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from deep_artists.artists.model import NAMES, Model, expected_shapes
-from deep_artists.artists.recipe import load_recipe
+from deep_artists.artists.model import Model
+from deep_artists.artists.recipe import NAMES, expected_shapes, load_recipe
 from deep_artists.data.patches import AudioError, extract_patches
 from deep_artists.use.predict import Prediction, find_audio, format_predictions, predict_tracks
 

@@ -406,7 +406,7 @@ BITS = """
 import hashlib, sys
 import numpy as np
 from deep_artists.artists.train import train
-from reference.golden import make_dataset
+from deep_artists.reference.golden import make_dataset
 sets = [(x[:60], y[:60]) for x, y in make_dataset(2010, 10)]
 digest = hashlib.sha256()
 for floatX in ("float32", "float64"):

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from deep_artists.artists.model import NAMES
+from deep_artists.artists.recipe import NAMES
 from deep_artists.artists.train import train
 from deep_artists.nn.checkpoint import Checkpoints
 from deep_artists.reference import golden
@@ -20,7 +20,7 @@ SCRIPT = """
 import sys
 import numpy as np
 from deep_artists.artists.train import train
-from reference.golden import make_dataset
+from deep_artists.reference.golden import make_dataset
 sets = [(x[:250], y[:250]) for x, y in make_dataset(2010, 10)]
 result = train(sets, {run}, checkpoint=sys.argv[1], echo=lambda line: print(line, flush=True))
 np.savez(sys.argv[2], costs=result.costs, log=np.array(result.log), **result.model.last,
@@ -54,8 +54,8 @@ def interrupt(monkeypatch, folder, at):
     saves = []
     save = Checkpoints.save
 
-    def failing(self, functions, result):
-        save(self, functions, result)
+    def failing(self, steps, result):
+        save(self, steps, result)
         saves.append(1)
         if len(saves) == at:
             raise RuntimeError("power failure")

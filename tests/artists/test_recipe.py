@@ -4,8 +4,13 @@ import json
 
 import pytest
 
-from deep_artists.artists.model import expected_shapes
-from deep_artists.artists.recipe import Recipe, from_dict, list_recipes, load_recipe
+from deep_artists.artists.recipe import (
+    Recipe,
+    expected_shapes,
+    from_dict,
+    list_recipes,
+    load_recipe,
+)
 
 PARAMETERS = {"first": 3447512, "second": 227042, "third": 309064, "last": 86604, "page": 86604}
 MAPS = {"first": (28, 16), "second": (7, 4), "third": (7, 4), "last": (2, 3), "page": (2, 3)}

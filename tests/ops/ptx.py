@@ -210,7 +210,7 @@ def main(ptx, folder):
     import numpy as np
     from test_jax import compute_all
 
-    from deep_artists.ops import ffi
+    from deep_artists.ops.jax import ffi
 
     folder = Path(folder).resolve()
     (folder / "ptx.c").write_text(translate(Path(ptx).read_text()))

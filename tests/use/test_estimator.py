@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import validate_data
 
-import deep_artists.artists.train
+import deep_artists.nn.steps
 from deep_artists.artists.train import train
 from deep_artists.use.estimator import DeepArtistClassifier, split_rows
 
@@ -151,7 +151,7 @@ def test_ctrl_c_stops_the_search_around_and_keeps_what_was_reached(monkeypatch):
     def interrupt(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deep_artists.artists.train.Functions, "validate", interrupt)
+    monkeypatch.setattr(deep_artists.nn.steps.Steps, "validate", interrupt)
     X, y, _ = make_patches()
     net = DeepArtistClassifier(**SMALL)
     with pytest.raises(KeyboardInterrupt):

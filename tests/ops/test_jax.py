@@ -12,17 +12,18 @@ import pytensor.tensor as pt
 import pytest
 from test_ops import cases, draw, tie
 
-from deep_artists import device as devices
-from deep_artists import verify
 from deep_artists.artists.model import Model
 from deep_artists.artists.recipe import load_recipe
-from deep_artists.artists.train import Functions, train
-from deep_artists.cli.parser import main
-from deep_artists.ops import ffi
+from deep_artists.artists.train import compile_steps, train
+from deep_artists.cli import main
+from deep_artists.evidence.check_artists import check_network, check_program
+from deep_artists.evidence.check_ops import check_one_pass, check_op
+from deep_artists.ops import device as devices
 from deep_artists.ops.compile import compile_function
 from deep_artists.ops.conv2d import Conv2D, Conv2DGradFilters, Conv2DGradInput
 from deep_artists.ops.conv_pool import ConvPool, ConvPoolGradFilters
-from deep_artists.ops.jax.linker import call
+from deep_artists.ops.jax import ffi
+from deep_artists.ops.jax.scan import call
 from deep_artists.ops.max_pool import MaxPool
 from deep_artists.ops.softmax import NegativeLogLikelihood
 from deep_artists.reference import golden
@@ -105,13 +106,13 @@ def test_xla_s_own_lowering_is_close_to_c(computed):
 
 
 @pytest.mark.parametrize("check, arguments", [
-    (verify.check_op, ("conv2d", "float64", "jax")),
-    (verify.check_op, ("conv2d", "float32", "jax-ffi")),
-    (verify.check_op, ("softmax", "float32", "jax")),
-    (verify.check_one_pass, ("float64", "jax")),
-    (verify.check_network, ("third", "float32", {}, "jax")),
-    (verify.check_network, ("page", "float64", {}, "jax-ffi")),
-    (verify.check_program, ("third", "float64", "jax-ffi")),
+    (check_op, ("conv2d", "float64", "jax")),
+    (check_op, ("conv2d", "float32", "jax-ffi")),
+    (check_op, ("softmax", "float32", "jax")),
+    (check_one_pass, ("float64", "jax")),
+    (check_network, ("third", "float32", {}, "jax")),
+    (check_network, ("page", "float64", {}, "jax-ffi")),
+    (check_program, ("third", "float64", "jax-ffi")),
 ])
 def test_recordings_of_theano_and_of_the_program_are_met(check, arguments):
     """Within the bounds that the C code is held to; they stand in verify."""
@@ -149,48 +150,48 @@ def test_a_checkpoint_of_one_device_goes_on_on_another(on_cpu, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def functions():
+def steps():
     recipe = load_recipe("page", batch_size=10, n_hidden=20, n_out=10)
-    return Functions(recipe, "float32", sets(), device="jax-ffi")
+    return compile_steps(recipe, "float32", sets(), "jax-ffi")
 
 
-def test_nothing_but_the_index_goes_to_the_device(functions):
-    functions.start_epoch(1)
-    functions.run(functions.train_model, range(5))
-    functions.validate()
-    shared = functions.train_model.get_shared()
+def test_nothing_but_the_index_goes_to_the_device(steps):
+    steps.start_epoch(1)
+    steps.train(range(5))
+    steps.validate()
+    shared = steps.train_model.get_shared()
     assert {"x", "y", "order", "conv_W"} <= {v.name for v in shared}
     assert all(isinstance(v.container.storage[0], jax.Array) for v in shared)
     with jax.transfer_guard("disallow"):  # explicit ones are not counted: of index and costs
-        functions.run(functions.train_model, range(5))
-        functions.validate()
+        steps.train(range(5))
+        steps.validate()
         (x,) = (v for v in shared if v.name == "x")
         kept, x.container.storage[0] = x.container.storage[0], np.asarray(sets()[0][0])
         with pytest.raises(Exception, match="Disallowed host-to-device"):
-            functions.train_model(jax.device_put(0))
+            steps.train_model(jax.device_put(0))
         x.container.storage[0] = kept
 
 
-def test_steps_in_one_call_are_those_one_by_one(functions):
-    start = functions.network.values()
-    at_once = functions.run(functions.train_model, range(1, 4))
-    after = functions.network.values()
-    functions.network.set_values(start)
-    one_by_one = [np.asarray(functions.train_model(i)) for i in range(1, 4)]
+def test_steps_in_one_call_are_those_one_by_one(steps):
+    start = steps.network.values()
+    at_once = steps.train(range(1, 4))
+    after = steps.network.values()
+    steps.network.set_values(start)
+    one_by_one = [np.asarray(steps.train_model(i)) for i in range(1, 4)]
     np.testing.assert_allclose(at_once, one_by_one, rtol=1e-6)
-    for name, value in functions.network.values().items():
+    for name, value in steps.network.values().items():
         np.testing.assert_allclose(after[name], value, rtol=0, atol=1e-6)
 
 
-def test_an_interrupt_leaves_parameters_and_costs_of_the_same_step(functions, monkeypatch):
+def test_an_interrupt_leaves_parameters_and_costs_of_the_same_step(steps, monkeypatch):
     def interrupt(value):
         raise KeyboardInterrupt
 
-    before = functions.network.values()
+    before = steps.network.values()
     monkeypatch.setattr(jax, "device_get", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        functions.run(functions.train_model, range(5))
-    for name, value in functions.network.values().items():
+        steps.train(range(5))
+    for name, value in steps.network.values().items():
         np.testing.assert_array_equal(value, before[name])
 
 
@@ -298,7 +299,7 @@ def test_what_cuda_lacks_is_named_in_one_line(monkeypatch, capsys, missing, word
 
     monkeypatch.setattr(devices, "find_spec", find_spec)
     monkeypatch.setattr(devices.ctypes, "CDLL", load)
-    monkeypatch.setattr(ffi.shutil, "which", lambda name, path=None: name if name in there else None)
+    monkeypatch.setattr(devices.shutil, "which", lambda name, path=None: name if name in there else None)
     monkeypatch.setattr(jax, "devices", list_devices)
     assert main(["train", "no-such-set", "--device", "cuda"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -313,7 +314,7 @@ def test_there_is_no_such_device(capsys):
 
 
 def test_nothing_imports_jax_unasked():
-    code = ("import sys, deep_artists.artists.train, deep_artists.cli.parser, deep_artists.ops.compile, "
+    code = ("import sys, deep_artists.artists.train, deep_artists.cli, deep_artists.ops.compile, "
             "deep_artists.artists.network, deep_artists.evidence.verify; assert 'jax' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 
@@ -328,9 +329,9 @@ def test_a_set_read_in_blocks_trains_and_validates_alike():
     np.testing.assert_allclose(results[0].validation, results[1].validation, atol=0.01)
 
 
-def test_a_single_call_waits_for_its_result(functions):
+def test_a_single_call_waits_for_its_result(steps):
     """A block that is read ahead may take the place of what was uploaded."""
-    assert isinstance(call(functions.validate_model, 0), np.ndarray)
+    assert isinstance(call(steps.validate_model, 0), np.ndarray)
 
 
 def test_the_same_bits_are_asked_for_before_jax_looks_for_devices():
