@@ -34,7 +34,9 @@ def read_times(run):
         stats, unit = benchmark["stats"], benchmark["extra_info"]["calibration_s"]
         trusted = stats["rounds"] >= MIN_ROUNDS and benchmark["extra_info"]["undisturbed"]
         times[benchmark["fullname"].split("/")[-1]] = [
-            float(f"{stats['median'] / unit:.4g}"), float(f"{stats['min'] / unit:.4g}"), trusted
+            float(f"{stats['median'] / unit:.4g}"),
+            float(f"{stats['min'] / unit:.4g}"),
+            trusted,
         ]
     return times
 

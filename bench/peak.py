@@ -37,8 +37,11 @@ ISAS = {  # bytes of a vector, accumulators, flags of g++
 
 def read_cpu():
     """Return the processor's name and its flags."""
-    found = dict(re.findall(r"^(model name|flags)\s*: (.*)$",
-                            Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+    found = dict(
+        re.findall(
+            r"^(model name|flags)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE
+        )
+    )
     return found.get("model name", "unknown"), found.get("flags", "").split()
 
 
@@ -63,9 +66,11 @@ def compile_peak(floatX="float32"):
     n_bytes, n, flags = ISAS[choose_isa()]
     names = [f"a{k}" for k in range(n)]
     source = SOURCE.format(
-        T={"float32": "float", "float64": "double"}[floatX], n_bytes=n_bytes,
+        T={"float32": "float", "float64": "double"}[floatX],
+        n_bytes=n_bytes,
         declare=" ".join(f"vec {a} = c * {k};" for k, a in enumerate(names)),
-        step=" ".join(f"{a} = {a} * b + c;" for a in names), sum=" + ".join(names),
+        step=" ".join(f"{a} = {a} * b + c;" for a in names),
+        sum=" + ".join(names),
     )
     command = ["g++", "-O2", "-ffp-contract=fast", "-fopenmp", "-fPIC", *flags, "-x", "c++", "-"]
     with tempfile.TemporaryDirectory() as folder:
@@ -73,8 +78,9 @@ def compile_peak(floatX="float32"):
         subprocess.run([*command, "-shared", "-o", library], input=source, text=True, check=True)
         multiply_add = ctypes.CDLL(library).multiply_add
     if flags:
-        assembly = subprocess.run([*command, "-S", "-o", "-"], input=source, text=True, check=True,
-                                  capture_output=True).stdout
+        assembly = subprocess.run(
+            [*command, "-S", "-o", "-"], input=source, text=True, check=True, capture_output=True
+        ).stdout
         steps = re.findall(r"\bvfn?madd\w+\s+(.*)", assembly)
         if len(steps) != n or any("(" in operands for operands in steps):
             raise RuntimeError("g++ put the accumulators in memory: the loop shows no peak")

@@ -11,20 +11,19 @@ def build(settings, x, y):
     import pytensor
 
     from deep_artists.artists.recipe import from_dict
+    from deep_artists.artists.train import compile_steps
 
-    functions = Functions(
-        from_dict(settings["recipe"]), settings["floatX"], [(x, y)] * 3,
-        device=settings["device"],
-    )
-    train_model, set_values = functions.train_model, functions.network.set_values
+    recipe = from_dict(settings["recipe"])
+    steps = compile_steps(recipe, settings["floatX"], [(x, y)] * 3, settings["device"])
+    train_model, set_values = steps.train_model, steps.network.set_values
     if settings["device"] != "cpu":  # as the others, hand the cost to Python
-        train_model = lambda index: float(functions.train_model(index))
+        train_model = lambda index: float(steps.train_model(index))
     version = f"PyTensor {pytensor.__version__}"
     if settings["variant"] == "block":  # an epoch a call, as train() trains on a GPU
 
         def take_steps(n):
-            for first in range(0, n, functions.n_batches[0]):
-                functions.run(functions.train_model, range(min(n - first, functions.n_batches[0])))
+            for first in range(0, n, steps.n_batches[0]):
+                list(steps.train(range(min(n - first, steps.n_batches[0]))))
 
         return train_model, set_values, version, take_steps
     return train_model, set_values, version

@@ -62,14 +62,23 @@ class Worker:
     def __init__(self, name, threads, python, folder, device):
         _, script, variant = PEERS[name]
         self.name, self.threads, self.rounds = name, threads, []
-        pools = dict(OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS="1",
-                     TORCHINDUCTOR_COMPILE_THREADS="1")
+        pools = dict(
+            OMP_NUM_THREADS=str(threads),
+            OPENBLAS_NUM_THREADS="1",
+            TORCHINDUCTOR_COMPILE_THREADS="1",
+        )
         self.process = subprocess.Popen(
-            [*python, str(HERE / script), folder,
-             json.dumps(dict(threads=threads, variant=variant, device=device))],
+            [
+                *python,
+                str(HERE / script),
+                folder,
+                json.dumps(dict(threads=threads, variant=variant, device=device)),
+            ],
             env=os.environ | pools,
             cwd=folder,  # Theano leaves an a.out where it tries the compiler
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
             stderr=open(Path(folder, f"{name}-{threads}.log"), "w"),
         )
 
@@ -105,8 +114,9 @@ def make_workload(folder, recipe, floatX):
     x = rng.uniform(size=(n, 64, 40)) * rng.uniform(size=(N_OUT, 64, 1))[y]
     values = Network(recipe, recipe.batch_size, floatX).values()
     np.savez(Path(folder, "arrays.npz"), x=x.reshape(n, -1).astype(floatX), y=y, **values)
-    settings = dict(recipe=recipe.to_dict(), floatX=floatX, names=NAMES,
-                    filter_shape=values["conv_W"].shape)
+    settings = dict(
+        recipe=recipe.to_dict(), floatX=floatX, names=NAMES, filter_shape=values["conv_W"].shape
+    )
     Path(folder, "settings.json").write_text(json.dumps(settings))
 
 
@@ -146,7 +156,7 @@ def take_turns(workers, rounds):
     """Fill in every worker's rounds; the order turns by one each round."""
     steps = {w: int(np.clip(ROUND_S / w.run_round(3)[0], 3, 100)) for w in workers}
     for i in range(rounds):
-        for worker in workers[i % len(workers):] + workers[: i % len(workers)]:
+        for worker in workers[i % len(workers) :] + workers[: i % len(workers)]:
             worker.rounds.append(worker.run_round(steps[worker]))
 
 
@@ -159,15 +169,26 @@ def quartiles(values):
 def make_table(workers):
     """Return the Markdown table; a ratio is to deep_artists with as many threads."""
     ours = {w.threads: np.array(w.rounds) for w in workers if w.name == "deep_artists"}
-    columns = ("peer", "version", "threads", "ms per step", "times deep_artists",
-               "processor ms per step", "times deep_artists", "cost differs by")
+    columns = (
+        "peer",
+        "version",
+        "threads",
+        "ms per step",
+        "times deep_artists",
+        "processor ms per step",
+        "times deep_artists",
+        "cost differs by",
+    )
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for w in workers:
         cells, rounds = [w.name, w.version, str(w.threads)], np.array(w.rounds)
         for column in (0, 1):  # wall, processor
             cells.append(quartiles(rounds[:, column] * 1e3))
-            cells.append(quartiles(rounds[:, column] / ours[w.threads][:, column])
-                         if w.threads in ours else "")
+            cells.append(
+                quartiles(rounds[:, column] / ours[w.threads][:, column])
+                if w.threads in ours
+                else ""
+            )
         lines.append(f"| {' | '.join(cells)} | {w.difference:.0e} |")
     return "\n".join(lines)
 
@@ -180,17 +201,24 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--device", default="cpu", help="cuda: all on the GPU; one thread each")
-    parser.add_argument("--peers", nargs="+", choices=list(PEERS),
-                        help="default: all of the device")
-    parser.add_argument("--python", action="append", default=[], metavar="ENVIRONMENT=COMMAND",
-                        help="interpreter of theano06, theano105, torch or jax, where it is not "
-                        "bench/.peers/ENVIRONMENT/bin/python")
+    parser.add_argument(
+        "--peers", nargs="+", choices=list(PEERS), help="default: all of the device"
+    )
+    parser.add_argument(
+        "--python",
+        action="append",
+        default=[],
+        metavar="ENVIRONMENT=COMMAND",
+        help="interpreter of theano06, theano105, torch or jax, where it is not "
+        "bench/.peers/ENVIRONMENT/bin/python",
+    )
     parser.add_argument("--out", help="default: bench/results/peers-....json")
     arguments = parser.parse_args()
     if arguments.device != "cpu":
         arguments.threads = [1]
     arguments.peers = arguments.peers or [
-        name for name in PEERS
+        name
+        for name in PEERS
         if not name.startswith("theano" if arguments.device != "cpu" else "deep_artists-")
     ]
     found = {"deep_artists": [sys.executable]}
@@ -218,17 +246,33 @@ def main():
             for worker in started:
                 worker.process.kill()
                 worker.process.wait()
-    title = (f"recipe {recipe.name}, batch {recipe.batch_size}, {arguments.floatX}, device "
-             f"{arguments.device}, "
-             f"{arguments.rounds} rounds, {read_cpu()[0]}, {os.cpu_count()} cores")
+    title = (
+        f"recipe {recipe.name}, batch {recipe.batch_size}, {arguments.floatX}, device "
+        f"{arguments.device}, "
+        f"{arguments.rounds} rounds, {read_cpu()[0]}, {os.cpu_count()} cores"
+    )
     print(title, make_table(workers), sep="\n\n")
     for label, reason in left_out.items():
         print(f"{label}: {reason}")
-    out = Path(arguments.out or HERE / "results" / "-".join(
-        ["peers", recipe.name, arguments.floatX, arguments.device, f"{recipe.batch_size}.json"]))
+    out = Path(
+        arguments.out
+        or HERE
+        / "results"
+        / "-".join(
+            ["peers", recipe.name, arguments.floatX, arguments.device, f"{recipe.batch_size}.json"]
+        )
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
-    results = [dict(peer=w.name, version=w.version, threads=w.threads, rounds=w.rounds,
-                    cost_difference=w.difference) for w in workers]
+    results = [
+        dict(
+            peer=w.name,
+            version=w.version,
+            threads=w.threads,
+            rounds=w.rounds,
+            cost_difference=w.difference,
+        )
+        for w in workers
+    ]
     out.write_text(json.dumps(dict(title=title, results=results, left_out=left_out)) + "\n")
     return int(any(not reason.startswith("absent;") for reason in left_out.values()))
 

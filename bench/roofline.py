@@ -99,12 +99,22 @@ def take_turns(functions, recipe, floatX, threads, rounds):
         for _ in range(repeat[profiled]):
             profiled()
         profiled_s = (time.perf_counter() - start) / repeat[profiled]
-        ops = {name: (seconds - before[name]) / repeat[profiled]
-               for name, seconds in sum_ops(profiled, KernelOp).items()}
+        ops = {
+            name: (seconds - before[name]) / repeat[profiled]
+            for name, seconds in sum_ops(profiled, KernelOp).items()
+        }
         op_s.update(ops)
-        rows.append((cores, peak / 1e9, layer_s * 1e3, layer_operations / layer_s / peak * 100,
-                     step_s * 1e3, step_operations / step_s / peak * 100,
-                     profiled_s / sum(ops.values())))
+        rows.append(
+            (
+                cores,
+                peak / 1e9,
+                layer_s * 1e3,
+                layer_operations / layer_s / peak * 100,
+                step_s * 1e3,
+                step_operations / step_s / peak * 100,
+                profiled_s / sum(ops.values()),
+            )
+        )
     return rows, {name: seconds / rounds for name, seconds in op_s.items()}
 
 
@@ -131,15 +141,21 @@ def main():
         recipe = recipe.replace(batch_size=arguments.batch)
     functions = compile_layer_and_step(recipe, arguments.floatX)
     compile_peak(arguments.floatX)
-    print(f"recipe {recipe.name}, batch {recipe.batch_size}, {arguments.floatX}, {choose_isa()}, "
-          f"{read_cpu()[0]}, medians of {arguments.rounds} rounds (quartiles)\n")
-    print("| threads | cores got | peak GFLOP/s | layer ms | % of peak | step ms | % of peak "
-          "| step / its Ops |\n|---|---|---|---|---|---|---|---|")
+    print(
+        f"recipe {recipe.name}, batch {recipe.batch_size}, {arguments.floatX}, {choose_isa()}, "
+        f"{read_cpu()[0]}, medians of {arguments.rounds} rounds (quartiles)\n"
+    )
+    print(
+        "| threads | cores got | peak GFLOP/s | layer ms | % of peak | step ms | % of peak "
+        "| step / its Ops |\n|---|---|---|---|---|---|---|---|"
+    )
     for threads in arguments.threads:
         with threadpool_limits(threads, user_api="openmp"):
             rows, op_s = take_turns(functions, recipe, arguments.floatX, threads, arguments.rounds)
-        columns = [describe(values, form) for values, form in
-                   zip(zip(*rows), (".1f", ".0f", ".2f", ".0f", ".2f", ".0f", ".2f"))]
+        columns = [
+            describe(values, form)
+            for values, form in zip(zip(*rows), (".1f", ".0f", ".2f", ".0f", ".2f", ".0f", ".2f"))
+        ]
         print(f"| {threads} | {' | '.join(columns)} |")
     print(f"\nms of the step in each Op, {threads} threads, mean:\n")
     for name, seconds in sorted(op_s.items(), key=lambda item: -item[1]):

@@ -4,8 +4,8 @@
 
 One thing is changed at a time, around recipe `page` with 20 artists and minibatches of 80; the
 configurations take turns. The set is written to `--folder`; "cold" means that the system was told
-to forget the file before the epoch, so that it comes from the disk. Prints tables, the arithmetic of
-a catalogue among them, and writes bench/results/scale.json and, with Matplotlib, scale.png.
+to forget the file before the epoch, so that it comes from the disk. Prints tables, the arithmetic
+of a catalogue among them, and writes bench/results/scale.json and, with Matplotlib, scale.png.
 """
 
 import argparse
@@ -38,12 +38,14 @@ def load(**overrides):
 def compile_step(**overrides):
     """Return the training step and that of validation, without arguments, on one minibatch."""
 
+    from deep_artists.artists.train import compile_steps
+
     recipe, rng = load(**overrides), np.random.RandomState(0)
     n = recipe.batch_size
     split = rng.uniform(size=(n, 2560)).astype("float32"), rng.randint(recipe.n_out, size=n)
-    functions = Functions(recipe, "float32", [split] * 3)
-    functions.train_model(0), functions.validate_model(0)
-    return lambda: functions.train_model(0), lambda: functions.validate_model(0)
+    steps = compile_steps(recipe, "float32", [split] * 3)
+    steps.train_model(0), steps.validate_model(0)
+    return lambda: steps.train_model(0), lambda: steps.validate_model(0)
 
 
 def time_call(function, least_s):
@@ -72,7 +74,8 @@ def write_set(folder, megabytes):
     rows, times = rng.uniform(size=(1000, 2560)).astype("float32"), max(2, int(megabytes / 10.24))
     with open(path, "wb") as file:
         np.lib.format.write_array_header_1_0(
-            file, {"descr": "<f4", "fortran_order": False, "shape": (1000 * times, 2560)})
+            file, {"descr": "<f4", "fortran_order": False, "shape": (1000 * times, 2560)}
+        )
         file.writelines(rows for _ in range(times))
         os.fsync(file.fileno())
     return path
@@ -86,7 +89,9 @@ def forget(path):
 
 def measure_sets(path, memory_mb, rounds):
     """Return rows of (how, order, cache, seconds per step), and megabytes per second of reading."""
-    from deep_artists.nn.stream import open_streams, release
+    from deep_artists.artists.train import compile_steps
+    from deep_artists.data.mapped import drop_pages
+    from deep_artists.nn.stream import open_streams
 
     x = np.asarray(np.load(path, mmap_mode="r"))
     y, n = np.arange(len(x)) % 20, int(0.9 * len(x))
@@ -95,38 +100,43 @@ def measure_sets(path, memory_mb, rounds):
     for order in ("stored", "shuffled"):
         recipe = load(shuffle=order == "shuffled")
         for how, limit in (("whole set", None), (f"{memory_mb:.0f} MB", memory_mb)):
-            streams = open_streams(splits, recipe, "float32", limit)
-            runs[how, order] = Functions(recipe, "float32", splits, streams), streams
+            streams = open_streams(
+                splits, recipe.batch_size, "float32", limit, recipe.seed if recipe.shuffle else None
+            )
+            runs[how, order] = compile_steps(recipe, "float32", streams or splits), streams
     for turn in range(rounds + 1):
-        for (how, order), (functions, streams) in runs.items():
+        for (how, order), (steps, streams) in runs.items():
             for cache in ("warm", "cold"):
                 if cache == "cold":
-                    release(x)
+                    drop_pages(x)
                     forget(path)
-                functions.start_epoch(2 * turn + (cache == "cold"))
+                steps.start_epoch(2 * turn + (cache == "cold"))
                 # What was read ahead before the cache was emptied would come for nothing.
-                skip = 0 if not streams else streams[0].runs * streams[0].run // 80
-                some = min(functions.n_batches[0], skip + 500)
+                skip = 0 if not streams else streams[0].chunks * streams[0].chunk // 80
+                some = min(steps.n_batches[0], skip + 500)
                 for i in range(skip):
-                    functions.train_model(i)
+                    steps.train_model(i)
                 start = time.perf_counter()
                 for i in range(skip, some):
-                    functions.train_model(i)
+                    steps.train_model(i)
                 if turn:  # the first one warms up
                     seconds.setdefault((how, order, cache), []).append(
-                        (time.perf_counter() - start) / (some - skip))
+                        (time.perf_counter() - start) / (some - skip)
+                    )
     for order in ("stored", "shuffled"):
         stream = runs[f"{memory_mb:.0f} MB", order][1][0]
         if stream.coming is not None:
             stream.coming[1].result()  # one reader at a time
         for cache in ("cold", "warm"):
-            release(x)
+            drop_pages(x)
             if cache == "cold":
                 forget(path)
             start = time.perf_counter()
             n_rows = sum(len(stream.read(99, block)[0]) for block in range(stream.n_blocks))
-            reading[f"in runs, {order}, {cache}"] = n_rows * ROW_BYTES / (time.perf_counter() - start)
-    release(x)
+            reading[f"in blocks, {order}, {cache}"] = (
+                n_rows * ROW_BYTES / (time.perf_counter() - start)
+            )
+    drop_pages(x)
     forget(path)
     start = time.perf_counter()
     for i in np.random.RandomState(0).permutation(len(x))[:3000]:
@@ -139,19 +149,25 @@ def measure_sets(path, memory_mb, rounds):
 def count_catalogue(growth, reading, extraction_s):
     """Return the lines of the table of a catalogue: what, and its value for each size."""
     patches = {"train": 0.64 * PATCHES, "valid": 0.16 * PATCHES}  # of a track
-    cost = {value: (step / 80, check / 80) for what, value, step, check in growth if what == "n_out"}
+    cost = {
+        value: (step / 80, check / 80) for what, value, step, check in growth if what == "n_out"
+    }
 
     def scale(form, value):
         return [form.format(n * value) for n in (10**6, 10**7)]
 
-    lines = [("tracks", scale("{:,.0f}", 1)),
-             ("patches to train on, millions", scale("{:,.0f}", patches["train"] / 1e6)),
-             ("patches on disk, TB", scale("{:,.1f}", PATCHES * ROW_BYTES / 1e12)),
-             ("extraction, core hours", scale("{:,.0f}", extraction_s / 3600))]
+    lines = [
+        ("tracks", scale("{:,.0f}", 1)),
+        ("patches to train on, millions", scale("{:,.0f}", patches["train"] / 1e6)),
+        ("patches on disk, TB", scale("{:,.1f}", PATCHES * ROW_BYTES / 1e12)),
+        ("extraction, core hours", scale("{:,.0f}", extraction_s / 3600)),
+    ]
     for k, (step, check) in cost.items():
         if k >= 1000:
-            lines += [(f"an epoch, {k:,} artists, h", scale("{:,.1f}", patches["train"] * step / 3600)),
-                      ("a validation pass, h", scale("{:,.2f}", patches["valid"] * check / 3600))]
+            lines += [
+                (f"an epoch, {k:,} artists, h", scale("{:,.1f}", patches["train"] * step / 3600)),
+                ("a validation pass, h", scale("{:,.2f}", patches["valid"] * check / 3600)),
+            ]
     for name, speed in reading.items():
         if "shuffled, cold" in name:
             hours = patches["train"] * ROW_BYTES / (speed * 1e6) / 3600
@@ -186,19 +202,27 @@ def main():
     parser.add_argument("--set-mb", type=float, default=2000)
     parser.add_argument("--memory-mb", type=float, default=300)
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="on the disk to measure")
-    parser.add_argument("--extraction-s", type=float, default=0.067,
-                        help="of one core and track, from test_pipeline.py (default: 0.067)")
+    parser.add_argument(
+        "--extraction-s",
+        type=float,
+        default=0.067,
+        help="of one core and track, from test_pipeline.py (default: 0.067)",
+    )
     arguments = parser.parse_args()
 
     from deep_artists.evidence.machine import describe_machine
 
     growth = measure_growth(arguments.rounds)
-    print("\n| what | value | ms per step | us per patch | validation, us per patch |\n"
-          "|---|---|---|---|---|")
+    print(
+        "\n| what | value | ms per step | us per patch | validation, us per patch |\n"
+        "|---|---|---|---|---|"
+    )
     for what, value, step, check in growth:
         batch_size = value if what == "batch_size" else 80
-        print(f"| {what} | {value} | {1e3 * step:.2f} | {1e6 * step / batch_size:.1f} "
-              f"| {1e6 * check / batch_size:.1f} |")
+        print(
+            f"| {what} | {value} | {1e3 * step:.2f} | {1e6 * step / batch_size:.1f} "
+            f"| {1e6 * check / batch_size:.1f} |"
+        )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         path = write_set(folder, arguments.set_mb)
         sets, reading = measure_sets(path, arguments.memory_mb, arguments.rounds)
@@ -213,8 +237,13 @@ def main():
     for name, values in count_catalogue(growth, reading, arguments.extraction_s):
         print(f"| {name} | {' | '.join(values)} |")
     RESULTS.mkdir(exist_ok=True)
-    results = {"growth": growth, "sets": sets, "reading_mb_s": reading,
-               "arguments": vars(arguments), "machine": describe_machine()}
+    results = {
+        "growth": growth,
+        "sets": sets,
+        "reading_mb_s": reading,
+        "arguments": vars(arguments),
+        "machine": describe_machine(),
+    }
     (RESULTS / "scale.json").write_text(json.dumps(results, indent=1))
     try:
         plot(results, RESULTS / "scale.png")

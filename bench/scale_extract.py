@@ -20,20 +20,29 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def measure(code, *arguments):
     """Run code in a process; return what it prints as JSON, with its seconds and peak memory."""
-    code = textwrap.dedent("""
+    code = (
+        textwrap.dedent("""
         import json, sys, time
         from pathlib import Path
         from deep_artists.data.dataset import make_dataset
         from deep_artists.data.extraction import extract_folder
         arguments, start, about = sys.argv[1:], time.perf_counter(), {}
-    """) + textwrap.dedent(code) + textwrap.dedent("""
+    """)
+        + textwrap.dedent(code)
+        + textwrap.dedent("""
         about["seconds"] = time.perf_counter() - start
-        status = Path("/proc/self/status").read_text()  # ru_maxrss counts the process that forked, too
+        status = Path("/proc/self/status").read_text()  # ru_maxrss counts the parent too
         about["MiB"] = int(status.partition("VmHWM:")[2].split()[0]) / 1024
         print(json.dumps(about))
     """)
-    run = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, text=True,
-                         capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     if run.returncode:
         raise RuntimeError(run.stderr)
     return json.loads(run.stdout.splitlines()[-1])
@@ -53,7 +62,8 @@ from deep_artists.data import extraction
 n = int(arguments[0])
 extraction.iterate_files = lambda folder, suffixes: (
     f"artist {i // 100}/album/track {i % 100:03}.ogg" for i in range(n))
-extraction._run = lambda task, name, sources, *_: (name, len(sources) - 1, 0, [(sources[0], "none")])
+extraction._run = lambda task, name, sources, *_: (
+    name, len(sources) - 1, 0, [(sources[0], "none")])
 extract_folder(arguments[1], arguments[2])
 """
 # A set of a million tracks, of whose patches nothing is read or written.
@@ -95,8 +105,10 @@ def count_bytes(folder):
 def print_row(name, n, found, n_bytes=None):
     per_track = f"{1000 * found['seconds'] / n:.2f}"
     size = "" if n_bytes is None else f"{n_bytes / n / 1000:.1f}"
-    print(f"| {name} | {n} | {found['seconds']:.1f} | {per_track} | {size} | {found['MiB']:.0f} |",
-          flush=True)
+    print(
+        f"| {name} | {n} | {found['seconds']:.1f} | {per_track} | {size} | {found['MiB']:.0f} |",
+        flush=True,
+    )
 
 
 def main():
@@ -112,28 +124,49 @@ def main():
         write_tracks(folder / "audio", n, 30 * 44100, 44100, 2)
         for jobs in (1, 2):
             out = folder / f"files{jobs}"
-            print_row(f"extract, files, {jobs} process(es)", n,
-                      measure(EXTRACT, folder / "audio", out, jobs, 0), count_bytes(out))
+            print_row(
+                f"extract, files, {jobs} process(es)",
+                n,
+                measure(EXTRACT, folder / "audio", out, jobs, 0),
+                count_bytes(out),
+            )
         print_row("again, files: all kept", n, measure(EXTRACT, folder / "audio", out, 1, 0))
         out = folder / "shards"
-        print_row("extract, shards of 16, 2 processes", n,
-                  measure(EXTRACT, folder / "audio", out, 2, 16), count_bytes(out))
+        print_row(
+            "extract, shards of 16, 2 processes",
+            n,
+            measure(EXTRACT, folder / "audio", out, 2, 16),
+            count_bytes(out),
+        )
         print_row("again, shards: all kept", n, measure(EXTRACT, folder / "audio", out, 1, 16))
         for layout in ("files2", "shards"):
             made = folder / f"set {layout}"
-            print_row(f"dataset from {layout.rstrip('2')}", n,
-                      measure(DATASET, folder / layout, made), count_bytes(made))
+            print_row(
+                f"dataset from {layout.rstrip('2')}",
+                n,
+                measure(DATASET, folder / layout, made),
+                count_bytes(made),
+            )
         write_tracks(folder / "tiny", n_tiny, 11025, 22050, 1)
         for name, shard_tracks in (("files", 0), ("shards", 256)):
             out = folder / f"tiny {name}"
             found = measure(EXTRACT, folder / "tiny", out, 1, shard_tracks)
-            print_row(f"extract, tiny, {name}, {found['failed']} failed", n_tiny, found, count_bytes(out))
-            print_row(f"dataset from tiny {name}", n_tiny, measure(DATASET, out, folder / "tiny set"))
+            print_row(
+                f"extract, tiny, {name}, {found['failed']} failed", n_tiny, found, count_bytes(out)
+            )
+            print_row(
+                f"dataset from tiny {name}", n_tiny, measure(DATASET, out, folder / "tiny set")
+            )
         (folder / "empty").mkdir()
         for some in (n_names // 10, n_names):
-            print_row("the parent alone: names, tasks, report", some,
-                      measure(NAMES, some, folder / "empty", folder / "none"))
-        print_row("dataset, all but the arrays", n_names, measure(LABELS, n_names, folder / "names"))
+            print_row(
+                "the parent alone: names, tasks, report",
+                some,
+                measure(NAMES, some, folder / "empty", folder / "none"),
+            )
+        print_row(
+            "dataset, all but the arrays", n_names, measure(LABELS, n_names, folder / "names")
+        )
 
 
 if __name__ == "__main__":

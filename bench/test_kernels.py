@@ -29,8 +29,20 @@ pytestmark = pytest.mark.benchmark(
     max_time=0.2, min_rounds=5, warmup=True, warmup_iterations=1, timer=time.process_time
 )
 
-KERNELS = ("conv2d", "conv2d_grad_input", "conv2d_grad_filters", "max_pool", "max_pool_grad",
-           "conv_pool", "conv_pool_grad", "dot", "softmax", "softmax_grad", "nll", "nll_grad")
+KERNELS = (
+    "conv2d",
+    "conv2d_grad_input",
+    "conv2d_grad_filters",
+    "max_pool",
+    "max_pool_grad",
+    "conv_pool",
+    "conv_pool_grad",
+    "dot",
+    "softmax",
+    "softmax_grad",
+    "nll",
+    "nll_grad",
+)
 # Sums in another order, relative to the largest entry; the longest have 150 000 terms.
 BOUNDS = {"float32": 1e-4, "float64": 1e-12}
 SHAPES = pytest.mark.parametrize(
@@ -71,8 +83,10 @@ def make_case(kernel, recipe, floatX):
         "softmax": (Softmax(), [logits]),
         "softmax_grad": (SoftmaxGrad(), [logits, *run_python(Softmax(), [logits])]),
         "nll": (NegativeLogLikelihood(), [logits, y]),
-        "nll_grad": (NegativeLogLikelihoodGrad(),
-                     [*run_python(Softmax(), [logits]), y, draw(n, floatX, 6)]),
+        "nll_grad": (
+            NegativeLogLikelihoodGrad(),
+            [*run_python(Softmax(), [logits]), y, draw(n, floatX, 6)],
+        ),
     }[kernel]
 
 

@@ -18,12 +18,18 @@ import numpy as np
 from deep_artists.artists.recipe import load_recipe
 from deep_artists.artists.train import compile_steps
 split = np.zeros((80, 2560), "float32"), np.zeros(80)
-print(Functions(load_recipe("page", n_out=20), "float32", [split] * 3).train_model(0))
+print(compile_steps(load_recipe("page", n_out=20), "float32", [split] * 3).train_model(0))
 """
 
 
-@pytest.mark.benchmark(group="extraction of a 30 s track", max_time=1, min_rounds=5, warmup=True,
-                       warmup_iterations=1, timer=time.process_time)
+@pytest.mark.benchmark(
+    group="extraction of a 30 s track",
+    max_time=1,
+    min_rounds=5,
+    warmup=True,
+    warmup_iterations=1,
+    timer=time.process_time,
+)
 @pytest.mark.parametrize("sr, channels", [(22050, 1), (44100, 2)])
 def test_extraction(benchmark, tmp_path, sr, channels):
     import soundfile
@@ -39,8 +45,14 @@ def test_extraction(benchmark, tmp_path, sr, channels):
 
 def run(*arguments, **environment):
     """Run Python; return what it prints."""
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, text=True, capture_output=True,
-                          check=True, env=os.environ | environment).stdout
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+        env=os.environ | environment,
+    ).stdout
 
 
 @pytest.mark.benchmark(group="start")

@@ -11,14 +11,18 @@ from functools import cache
 import numpy as np
 import pytest
 
-from deep_artists.artists.recipe import list_recipes, load_recipe
+from deep_artists import list_recipes, load_recipe
+from deep_artists.artists.train import compile_steps
 from deep_artists.reference import golden, numpy_model
 
 OPTIONS = dict(max_time=0.3, min_rounds=5, warmup=True, warmup_iterations=1)
-THREADS = pytest.mark.parametrize("threads", [
-    pytest.param(1, marks=pytest.mark.benchmark(**OPTIONS, timer=time.process_time)),
-    pytest.param(2, marks=pytest.mark.benchmark(**OPTIONS)),
-])
+THREADS = pytest.mark.parametrize(
+    "threads",
+    [
+        pytest.param(1, marks=pytest.mark.benchmark(**OPTIONS, timer=time.process_time)),
+        pytest.param(2, marks=pytest.mark.benchmark(**OPTIONS)),
+    ],
+)
 
 N_CHECKED = 3
 BOUNDS = {"float32": 1e-4, "float64": 1e-11}  # relative; a wrong tie gives 1e-2
@@ -39,28 +43,33 @@ def compute_costs(recipe, batch_size):
     for i in range(N_CHECKED):
         rows = slice(i * batch_size, (i + 1) * batch_size)
         cost, gradients = numpy_model.cost_and_gradients(parameters, x[rows], y[rows], settings)
-        parameters = {name: value - settings["learning_rate"] * gradients[name]
-                      for name, value in parameters.items()}
+        parameters = {
+            name: value - settings["learning_rate"] * gradients[name]
+            for name, value in parameters.items()
+        }
         costs.append(cost)
     return costs, numpy_model.error(parameters, valid, settings)
 
 
 @cache
-def compile_functions(recipe, floatX, batch_size):
+def compile_checked(recipe, floatX, batch_size):
     """Return the functions of a run whose costs are right, and its initial values."""
     n_out = numpy_model.RECIPES[recipe]["n_out"]
     settings = load_recipe(recipe, batch_size=batch_size, n_out=n_out, shuffle=False)
-    functions = Functions(settings, floatX, load_splits(n_out))
-    initial = functions.network.values()
+    steps = compile_steps(settings, floatX, load_splits(n_out))
+    initial = steps.network.values()
     expected, error = compute_costs(recipe, batch_size)
-    costs = [functions.train_model(i) for i in range(N_CHECKED)]
+    costs = [steps.train_model(i) for i in range(N_CHECKED)]
     np.testing.assert_allclose(costs, expected, rtol=BOUNDS[floatX])
-    assert abs(functions.validate() - error) <= 2 / 300  # two patches on an edge, at most
-    return functions, initial
+    assert abs(steps.validate() - error) <= 2 / 300  # two patches on an edge, at most
+    return steps, initial
 
 
-CASES = [(recipe, floatX, load_recipe(recipe).batch_size)
-         for recipe in list_recipes() for floatX in BOUNDS]
+CASES = [
+    (recipe, floatX, load_recipe(recipe).batch_size)
+    for recipe in list_recipes()
+    for floatX in BOUNDS
+]
 CASES += [("page", "float32", batch_size) for batch_size in (20, 40, 160)]
 
 
@@ -68,17 +77,17 @@ CASES += [("page", "float32", batch_size) for batch_size in (20, 40, 160)]
 @pytest.mark.parametrize("recipe, floatX, batch_size", CASES)
 def test_training_step(benchmark, limit, recipe, floatX, batch_size, threads):
     benchmark.group = f"training step, {threads} threads"
-    functions, initial = compile_functions(recipe, floatX, batch_size)
-    functions.network.set_values(initial)
+    steps, initial = compile_checked(recipe, floatX, batch_size)
+    steps.network.set_values(initial)
     limit(threads)
-    benchmark(functions.train_model, 0)
+    benchmark(steps.train_model, 0)
 
 
 @THREADS
 @pytest.mark.parametrize("recipe", ["page", "last"])
 def test_validation_pass(benchmark, limit, recipe, threads):
     benchmark.group = f"validation pass over 300 patches, {threads} threads"
-    functions, initial = compile_functions(recipe, "float32", load_recipe(recipe).batch_size)
-    functions.network.set_values(initial)
+    steps, initial = compile_checked(recipe, "float32", load_recipe(recipe).batch_size)
+    steps.network.set_values(initial)
     limit(threads)
-    benchmark(functions.validate)
+    benchmark(steps.validate)

@@ -2,7 +2,7 @@
 
 A peer's script calls ``serve(build)``. ``build(settings, x, y)`` returns three things, or four:
 ``train_model(index)`` makes one update from minibatch `index` and returns its cost as a number;
-``set_values(values)`` sets the parameters from arrays named as in `deep_artists.artists.network`; the
+``set_values(values)`` sets the parameters from arrays by the names of `artists.recipe`; the
 version is a text; ``take_steps(n)`` makes n updates in few calls, and is timed where there is one.
 
 The answers, a JSON text a line, go to stdout; first the versions and the costs of ten steps, then

@@ -15,14 +15,30 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 # Validation happens every `validate` iterations; None: min(n_train_batches, patience // 2).
 # `page` draws its minibatches at random; here, as in the recordings, it keeps the stored order.
-COLUMNS = ["learning_rate", "batch_size", "n_epochs", "filters", "filter_size", "poolsize", "n_hidden", "n_out", "L2_softmax", "L2_conv", "patience", "validate"]
-RECIPES = {name: dict(zip(COLUMNS, row)) for name, row in {
-    "first":  (0.01, 50, 50, 15, (9, 9), (2, 2), 512, 10, 0, 0, 320, None),
-    "second": (0.02, 100, 100, 15, (9, 9), (8, 8), 512, 20, 0, 0, 20000, None),
-    "third":  (0.01, 50, 100, 10, (9, 9), (8, 8), 1024, 20, 0, 0, 20000, 200),
-    "last":   (0.005, 150, 1000, 10, (33, 11), (16, 10), 1024, 20, 0.002, 0, 80000, 200),
-    "page":   (0.05, 80, 1000, 10, (33, 11), (16, 10), 1024, 20, 0.002, 0.002, 80000, 200),
-}.items()}
+COLUMNS = [
+    "learning_rate",
+    "batch_size",
+    "n_epochs",
+    "filters",
+    "filter_size",
+    "poolsize",
+    "n_hidden",
+    "n_out",
+    "L2_softmax",
+    "L2_conv",
+    "patience",
+    "validate",
+]
+RECIPES = {
+    name: dict(zip(COLUMNS, row))
+    for name, row in {
+        "first": (0.01, 50, 50, 15, (9, 9), (2, 2), 512, 10, 0, 0, 320, None),
+        "second": (0.02, 100, 100, 15, (9, 9), (8, 8), 512, 20, 0, 0, 20000, None),
+        "third": (0.01, 50, 100, 10, (9, 9), (8, 8), 1024, 20, 0, 0, 20000, 200),
+        "last": (0.005, 150, 1000, 10, (33, 11), (16, 10), 1024, 20, 0.002, 0, 80000, 200),
+        "page": (0.05, 80, 1000, 10, (33, 11), (16, 10), 1024, 20, 0.002, 0.002, 80000, 200),
+    }.items()
+}
 
 
 def initial_parameters(recipe):
@@ -34,9 +50,12 @@ def initial_parameters(recipe):
     fan_in, fan_out = 1 * kh * kw, f * kh * kw // (ph * pw)  # 2013: Python 2 divided integers
     conv_bound, hidden_bound = np.sqrt(6.0 / (fan_in + fan_out)), np.sqrt(6.0 / (m + h))
     return {
-        "conv_W": rng.uniform(-conv_bound, conv_bound, (f, 1, kh, kw)), "conv_b": np.zeros(f),
-        "hidden_W": rng.uniform(-hidden_bound, hidden_bound, (m, h)), "hidden_b": np.zeros(h),
-        "softmax_W": np.zeros((h, k)), "softmax_b": np.zeros(k),
+        "conv_W": rng.uniform(-conv_bound, conv_bound, (f, 1, kh, kw)),
+        "conv_b": np.zeros(f),
+        "hidden_W": rng.uniform(-hidden_bound, hidden_bound, (m, h)),
+        "hidden_b": np.zeros(h),
+        "softmax_W": np.zeros((h, k)),
+        "softmax_b": np.zeros(k),
     }
 
 
@@ -44,8 +63,10 @@ def conv2d(x, W):
     """Convolve x (n, 64, 40) with W (f, 1, kh, kw), flipped in both axes: (n, f, R, C)."""
     (f, _, kh, kw), flipped = W.shape, W[:, 0, ::-1, ::-1].reshape(len(W), -1)
     # Not BLAS: einsum adds up every output in the same order, so equal windows give equal sums.
-    z = [np.einsum("fk,wk->fw", flipped, sliding_window_view(image, (kh, kw)).reshape(-1, kh * kw))
-         for image in x]
+    z = [
+        np.einsum("fk,wk->fw", flipped, sliding_window_view(image, (kh, kw)).reshape(-1, kh * kw))
+        for image in x
+    ]
     return np.reshape(z, (len(x), f, x.shape[1] - kh + 1, x.shape[2] - kw + 1))
 
 
@@ -62,7 +83,7 @@ def pool_windows(z, poolsize):
     """View z (n, f, R, C) as windows (n, f, P, ph, Q, pw); rows and columns left over are cut."""
     (n, f, R, C), (ph, pw) = z.shape, poolsize
     P, Q = R // ph, C // pw
-    return z[:, :, :P * ph, :Q * pw].reshape(n, f, P, ph, Q, pw)
+    return z[:, :, : P * ph, : Q * pw].reshape(n, f, P, ph, Q, pw)
 
 
 def max_pool_gradient(z, p, dp, poolsize):
@@ -70,8 +91,9 @@ def max_pool_gradient(z, p, dp, poolsize):
     dz = np.zeros_like(z)
     winners = pool_windows(z, poolsize) == p[:, :, :, None, :, None]
     (P, Q), (ph, pw) = p.shape[2:], poolsize
-    dz[:, :, :P * ph, :Q * pw] = (winners * dp[:, :, :, None, :, None]).reshape(
-        z.shape[:2] + (P * ph, Q * pw))
+    dz[:, :, : P * ph, : Q * pw] = (winners * dp[:, :, :, None, :, None]).reshape(
+        z.shape[:2] + (P * ph, Q * pw)
+    )
     return dz
 
 
@@ -84,8 +106,15 @@ def forward(parameters, x, recipe):
     u = np.maximum(0, a).reshape(len(x), -1)  # (n, m)
     v = u @ W["hidden_W"] + W["hidden_b"]  # (n, h)
     s = np.maximum(0, v)
-    return {"z": z, "p": p, "a": a, "u": u, "v": v, "s": s,
-            "logits": s @ W["softmax_W"] + W["softmax_b"]}  # (n, k)
+    return {
+        "z": z,
+        "p": p,
+        "a": a,
+        "u": u,
+        "v": v,
+        "s": s,
+        "logits": s @ W["softmax_W"] + W["softmax_b"],
+    }  # (n, k)
 
 
 def cost_and_gradients(parameters, x, y, recipe):
@@ -106,10 +135,12 @@ def cost_and_gradients(parameters, x, y, recipe):
     da = (dv @ W["hidden_W"].T).reshape(t["a"].shape) * (t["a"] >= 0)
     dz = max_pool_gradient(t["z"], t["p"], da, recipe["poolsize"])
     return cost, {
-        "conv_W": (conv2d_gradient(x.reshape(-1, 64, 40), dz)
-                   + 2 * recipe["L2_conv"] * W["conv_W"]),
+        "conv_W": (
+            conv2d_gradient(x.reshape(-1, 64, 40), dz) + 2 * recipe["L2_conv"] * W["conv_W"]
+        ),
         "conv_b": da.sum(axis=(0, 2, 3)),
-        "hidden_W": t["u"].T @ dv, "hidden_b": dv.sum(axis=0),
+        "hidden_W": t["u"].T @ dv,
+        "hidden_b": dv.sum(axis=0),
         "softmax_W": t["s"].T @ dlogits + 2 * recipe["L2_softmax"] * W["softmax_W"],
         "softmax_b": dlogits.sum(axis=0),
     }
@@ -118,8 +149,10 @@ def cost_and_gradients(parameters, x, y, recipe):
 def error(parameters, dataset, recipe):
     """Return the mean over the full minibatches of the share of patches classed wrongly."""
     (x, y), B = dataset, recipe["batch_size"]
-    errors = [np.mean(forward(parameters, x[i:i + B], recipe)["logits"].argmax(axis=1)
-                      != y[i:i + B]) for i in range(0, len(x) - B + 1, B)]
+    errors = [
+        np.mean(forward(parameters, x[i : i + B], recipe)["logits"].argmax(axis=1) != y[i : i + B])
+        for i in range(0, len(x) - B + 1, B)
+    ]
     return np.mean(errors)
 
 
@@ -144,19 +177,21 @@ def train(datasets, name, n_epochs=None, n_iterations=None, snapshots=()):
     for iteration in range(n_epochs * n_train_batches):
         epoch, i = iteration // n_train_batches + 1, iteration % n_train_batches
         if iteration % 100 == 0:
-            log.append("training @ iter =  %i" % iteration)
+            log.append(f"training @ iter =  {iteration}")
         rows = slice(i * B, (i + 1) * B)
         batch_cost, gradients = cost_and_gradients(parameters, x[rows], y[rows], recipe)
-        parameters = {name: value - recipe["learning_rate"] * gradients[name]
-                      for name, value in parameters.items()}
+        parameters = {
+            name: value - recipe["learning_rate"] * gradients[name]
+            for name, value in parameters.items()
+        }
         cost.append(batch_cost)
         if iteration + 1 in snapshots:
             after[iteration + 1] = parameters
 
         if (iteration + 1) % validation_frequency == 0:
-            place = "epoch %i, minibatch %i/%i, " % (epoch, i + 1, n_train_batches)
+            place = f"epoch {epoch}, minibatch {i + 1}/{n_train_batches}, "
             valid_error = error(parameters, valid, recipe)
-            log.append(place + "validation error %f %%" % (100 * valid_error))
+            log.append(place + f"validation error {100 * valid_error:f} %")
             if valid_error < best:
                 if valid_error < best * 0.995:
                     patience = max(patience, iteration * 2)
@@ -166,8 +201,10 @@ def train(datasets, name, n_epochs=None, n_iterations=None, snapshots=()):
         if patience <= iteration or iteration + 1 == n_iterations:
             break
 
-    log += ["Optimization complete.",
-            "Best validation score of %f %% obtained at iteration %i,with test performance %f %%"
-            % (100 * best, best_iter + 1, 100 * test_error), ""]
-    return {"cost": np.array(cost), "log": "\n".join(log), "parameters": parameters,
-            "after": after}
+    log += [
+        "Optimization complete.",
+        f"Best validation score of {100 * best:f} % obtained at iteration {best_iter + 1},with test "
+        f"performance {100 * test_error:f} %",
+        "",
+    ]
+    return {"cost": np.array(cost), "log": "\n".join(log), "parameters": parameters, "after": after}

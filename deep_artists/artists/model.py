@@ -33,9 +33,9 @@ class Model:
     ----------
     last, best : dict of str to np.ndarray
         The parameters after the last update, and after the one of lowest validation error (the
-        last ones where no validation was reached), by the names in `recipe.NAMES`. conv_W (filters, 1,
-        rows, columns) is not flipped: the network flips it, as Theano did. A model that holds
-        the first layer only, as 2013 pickled it, has conv_W and conv_b.
+        last ones where no validation was reached), by the names in `recipe.NAMES`. conv_W (filters,
+        1, rows, columns) is not flipped: the network flips it, as Theano did. A model that
+        holds the first layer only, as 2013 pickled it, has conv_W and conv_b.
     recipe : Recipe
         With the number of outputs in `n_out`.
     label_names : list of str
@@ -71,9 +71,7 @@ class Model:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ModelError(f"label names {names!r}; a list of texts is needed")
         if len(self.label_names) > self.recipe.n_out:
-            raise ModelError(
-                f"{len(self.label_names)} label names for {self.recipe.n_out} outputs"
-            )
+            raise ModelError(f"{len(self.label_names)} label names for {self.recipe.n_out} outputs")
         self._functions = {}
 
     @property
@@ -148,10 +146,13 @@ class Model:
         except FileNotFoundError:
             raise
         except READ_ERRORS as error:
-            raise ModelError(f"{path} is no model of deep_artists, or is damaged: {error}") from error
+            raise ModelError(
+                f"{path} is no model of deep_artists, or is damaged: {error}"
+            ) from error
         if number != FORMAT:
             raise ModelError(
-                f"{path} has model format {number}, this version reads {FORMAT}: update deep_artists"
+                f"{path} has model format {number}, this version reads {FORMAT}: update "
+                "deep_artists"
             )
         try:
             return cls(
@@ -288,7 +289,10 @@ class Model:
             ``patch_error`` and ``track_error``, shares between 0 and 1 (None: tracks unknown).
         """
         x, y, *track = split
-        errors = {"patch_error": float(np.mean(self.predict(x, parameters) != y)), "track_error": None}
+        errors = {
+            "patch_error": float(np.mean(self.predict(x, parameters) != y)),
+            "track_error": None,
+        }
         if track and track[0] is not None:
             tracks, predicted = self.predict_tracks(x, track[0], parameters)
             _, first = np.unique(track[0], return_index=True)

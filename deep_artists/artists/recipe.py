@@ -188,7 +188,9 @@ def load_recipe(recipe, /, **overrides):
     if isinstance(recipe, Recipe):
         return recipe.replace(**overrides)
     if not isinstance(recipe, (str, os.PathLike)):
-        raise ValueError(f"recipe = {recipe!r}; a name, the path of a .toml file or a Recipe is needed")
+        raise ValueError(
+            f"recipe = {recipe!r}; a name, the path of a .toml file or a Recipe is needed"
+        )
     path = Path(recipe)
     if path.suffix != ".toml":
         path = RECIPES / f"{recipe}.toml"
@@ -217,7 +219,8 @@ def from_dict(values, source="recipe"):
     known = {field.name: field for field in dataclasses.fields(Recipe)}
     unknown = sorted(set(values) - set(known))
     missing = [
-        name for name, field in known.items()
+        name
+        for name, field in known.items()
         if name not in values and field.default is dataclasses.MISSING
     ]
     if unknown or missing:

@@ -106,8 +106,10 @@ def train(
             echo(line)
 
     say("... loading data")
-    splits = [check_split(name, split, recipe.batch_size)
-              for name, split in zip(SPLITS, as_three(datasets))]
+    splits = [
+        check_split(name, split, recipe.batch_size)
+        for name, split in zip(SPLITS, as_three(datasets))
+    ]
     label_names = list(getattr(datasets, "label_names", None) or [])
     recipe = recipe.replace(n_out=count_outputs(recipe, splits, label_names))
     seed = recipe.seed if recipe.shuffle else None
@@ -121,8 +123,11 @@ def train(
     if checkpoint is not None:
         # n_epochs may grow: what was done stays what it was. The order depends on the memory
         # only where it is shuffled block by block.
-        run = {"recipe": recipe.replace(n_epochs=1).to_dict(), "floatX": floatX,
-               "memory_mb": memory_mb if streams and recipe.shuffle else None}
+        run = {
+            "recipe": recipe.replace(n_epochs=1).to_dict(),
+            "floatX": floatX,
+            "memory_mb": memory_mb if streams and recipe.shuffle else None,
+        }
         checkpoints = Checkpoints(checkpoint, run, splits, [hashes[name] for name in SPLITS])
         state = checkpoints.read(NAMES)
 

@@ -30,13 +30,25 @@ def reproduce(arguments):
         report_failed(report)
     with stage(seconds, "dataset"):
         datasets = make_dataset(
-            out / "patches", out / "set", labels=labels, seed=arguments.seed,
+            out / "patches",
+            out / "set",
+            labels=labels,
+            seed=arguments.seed,
             # not what an earlier run left there
-            only={*find_files(audio_dir, AUDIO_SUFFIXES)} - {n for n, _ in read_failed(report.report)},
+            only={*find_files(audio_dir, AUDIO_SUFFIXES)}
+            - {n for n, _ in read_failed(report.report)},
         )
         report_set(datasets)
-    train_and_report(datasets, out, seconds, arguments.recipe, arguments.floatX,
-                     arguments.checkpoint, arguments.device, arguments.memory)
+    train_and_report(
+        datasets,
+        out,
+        seconds,
+        arguments.recipe,
+        arguments.floatX,
+        arguments.checkpoint,
+        arguments.device,
+        arguments.memory,
+    )
     made = "" if arguments.audio_dir else "corpus/ "
     print(f"wrote {out}: {made}patches/ set/ model.npz log.txt results.json")
     return int(arguments.strict and bool(report.failed))
@@ -47,12 +59,17 @@ def extract(arguments):
     from .report import report_failed
 
     report = extract_folder(
-        arguments.audio_dir, arguments.out, jobs=arguments.jobs,
-        shard_tracks=arguments.shard_tracks, cluster=arguments.cluster,
+        arguments.audio_dir,
+        arguments.out,
+        jobs=arguments.jobs,
+        shard_tracks=arguments.shard_tracks,
+        cluster=arguments.cluster,
     )
     report_failed(report)
-    print(f"wrote {arguments.out}: {report.done} tracks, {report.reused} were there "
-          f"already, {report.failed} left out")
+    print(
+        f"wrote {arguments.out}: {report.done} tracks, {report.reused} were there "
+        f"already, {report.failed} left out"
+    )
     if not report.done and not report.reused:
         raise ValueError(f"none of the files in {arguments.audio_dir} could be used")
     return int(arguments.strict and bool(report.failed))
@@ -78,8 +95,16 @@ def train(arguments):
     check_recipe(arguments)
     datasets = open_dataset(arguments.set)
     out = make_folder(arguments.out)
-    train_and_report(datasets, out, {}, arguments.recipe, arguments.floatX, arguments.checkpoint,
-                     arguments.device, arguments.memory)
+    train_and_report(
+        datasets,
+        out,
+        {},
+        arguments.recipe,
+        arguments.floatX,
+        arguments.checkpoint,
+        arguments.device,
+        arguments.memory,
+    )
     print(f"wrote {out}: model.npz log.txt results.json")
     return 0
 
@@ -104,8 +129,12 @@ def features(arguments):
 
     folder = make_folder(Path(arguments.out).parent)
     features = extract_features(
-        load_model(arguments), arguments.audio, arguments.layer, arguments.aggregate,
-        jobs=arguments.jobs, scratch=folder,
+        load_model(arguments),
+        arguments.audio,
+        arguments.layer,
+        arguments.aggregate,
+        jobs=arguments.jobs,
+        scratch=folder,
     )
     save_features(features, arguments.out, layer=arguments.layer, aggregate=arguments.aggregate)
     rows, width = features.features.shape
@@ -194,5 +223,7 @@ def parse_overrides(texts):
         try:
             overrides[name] = json.loads(value)
         except json.JSONDecodeError as error:
-            raise ValueError(f"--set {text}: {value!r} is no number, true, false or [a, b]") from error
+            raise ValueError(
+                f"--set {text}: {value!r} is no number, true, false or [a, b]"
+            ) from error
     return overrides

@@ -16,8 +16,19 @@ def make_parser():
     )
     parser.add_argument("--version", action="version", version=f"deep-artists {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (add_reproduce, add_extract, add_dataset, add_train, add_predict, add_features,
-                add_plot, add_convert, add_recipes, add_info, add_verify):
+    for add in (
+        add_reproduce,
+        add_extract,
+        add_dataset,
+        add_train,
+        add_predict,
+        add_features,
+        add_plot,
+        add_convert,
+        add_recipes,
+        add_info,
+        add_verify,
+    ):
         add(subparsers)
     return parser
 
@@ -33,8 +44,12 @@ def add_reproduce(subparsers):
     parser = add_command(
         subparsers, commands.reproduce, "run the whole experiment: sound files to results"
     )
-    parser.add_argument("audio_dir", nargs="?", metavar="AUDIO_DIR",
-                        help="folder of sound files (default: the embedded synthetic corpus)")
+    parser.add_argument(
+        "audio_dir",
+        nargs="?",
+        metavar="AUDIO_DIR",
+        help="folder of sound files (default: the embedded synthetic corpus)",
+    )
     add_out(parser, "run")
     add_labels(parser)
     add_recipe(parser, "page")
@@ -49,8 +64,12 @@ def add_extract(subparsers):
     parser = add_command(subparsers, commands.extract, "sound files -> mel patches")
     parser.add_argument("audio_dir", metavar="AUDIO_DIR", help="folder of sound files")
     add_out(parser, "patches")
-    parser.add_argument("--shard-tracks", type=int, metavar="N",
-                        help="write shards of about N tracks (256, say), not a file for each")
+    parser.add_argument(
+        "--shard-tracks",
+        type=int,
+        metavar="N",
+        help="write shards of about N tracks (256, say), not a file for each",
+    )
     add_reading(parser, jobs=-1)
     add_cluster(parser)
 
@@ -80,12 +99,19 @@ def add_predict(subparsers):
         subparsers, commands.predict, "sound files -> the artists a model takes them for"
     )
     add_model_and_audio(parser)
-    parser.add_argument("--top", type=int, default=3, metavar="N",
-                        help="artists to name (default: 3)")
+    parser.add_argument(
+        "--top", type=int, default=3, metavar="N", help="artists to name (default: 3)"
+    )
     form = parser.add_mutually_exclusive_group()
     for name in ("json", "csv"):
-        form.add_argument(f"--{name}", dest="form", action="store_const", const=name,
-                          default="text", help=f"print {name.upper()}")
+        form.add_argument(
+            f"--{name}",
+            dest="form",
+            action="store_const",
+            const=name,
+            default="text",
+            help=f"print {name.upper()}",
+        )
     add_device(parser)
     add_reading(parser, jobs=1)
 
@@ -97,8 +123,12 @@ def add_features(subparsers):
     add_model_and_audio(parser)
     add_out(parser, "features.npz")
     parser.add_argument("--layer", default="hidden", choices=["pool", "hidden", "proba"])
-    parser.add_argument("--aggregate", default="mean", choices=["none", "mean", "meanstd"],
-                        help="over the patches of a track (default: mean)")
+    parser.add_argument(
+        "--aggregate",
+        default="mean",
+        choices=["none", "mean", "meanstd"],
+        help="over the patches of a track (default: mean)",
+    )
     add_device(parser)
     add_reading(parser, jobs=1)
 
@@ -140,8 +170,12 @@ def add_verify(subparsers):
 
 
 def add_out(parser, name):
-    parser.add_argument("--out", default=f"deep_artists_{name}", metavar="PATH",
-                        help=f"where the results go (default: deep_artists_{name})")
+    parser.add_argument(
+        "--out",
+        default=f"deep_artists_{name}",
+        metavar="PATH",
+        help=f"where the results go (default: deep_artists_{name})",
+    )
 
 
 def add_json(parser):
@@ -149,51 +183,83 @@ def add_json(parser):
 
 
 def add_device(parser):
-    parser.add_argument("--device", default="cpu", metavar="NAME",
-                        help="cpu or cuda, a GPU (default: cpu)")
+    parser.add_argument(
+        "--device", default="cpu", metavar="NAME", help="cpu or cuda, a GPU (default: cpu)"
+    )
 
 
 def add_seed(parser):
-    parser.add_argument("--seed", type=int, default=SEED, metavar="N",
-                        help="of what the command draws: split, initial values, shuffling "
-                        f"(default: {SEED})")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=SEED,
+        metavar="N",
+        help=f"of what the command draws: split, initial values, shuffling (default: {SEED})",
+    )
 
 
 def add_labels(parser):
-    parser.add_argument("--labels", default="folder", metavar="RULE",
-                        help="folder (AUDIO_DIR/<artist>/<track>), filename (first 18 "
-                        "characters, as in 2013) or a CSV file: path, artist[, group]")
+    parser.add_argument(
+        "--labels",
+        default="folder",
+        metavar="RULE",
+        help="folder (AUDIO_DIR/<artist>/<track>), filename (first 18 "
+        "characters, as in 2013) or a CSV file: path, artist[, group]",
+    )
 
 
 def add_recipe(parser, default):
-    parser.add_argument("--recipe", default=default, metavar="NAME",
-                        help="first, second, third, last, page or a .toml file (default: "
-                        f"{default})")
-    parser.add_argument("--set", dest="overrides", action="append", default=[],
-                        metavar="FIELD=VALUE", help="another value for a field of the recipe")
+    parser.add_argument(
+        "--recipe",
+        default=default,
+        metavar="NAME",
+        help=f"first, second, third, last, page or a .toml file (default: {default})",
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="another value for a field of the recipe",
+    )
 
 
 def add_training(parser):
     parser.add_argument("--floatX", default="float32", choices=["float32", "float64"])
     parser.add_argument("--epochs", type=int, metavar="N", help="largest number of epochs")
-    parser.add_argument("--checkpoint", metavar="DIR",
-                        help="keep the state of training here, and resume from it")
-    parser.add_argument("--memory", type=float, metavar="MB",
-                        help="megabytes of patches to hold in memory; a larger set is read from "
-                        "disk in blocks (default: no limit)")
+    parser.add_argument(
+        "--checkpoint", metavar="DIR", help="keep the state of training here, and resume from it"
+    )
+    parser.add_argument(
+        "--memory",
+        type=float,
+        metavar="MB",
+        help="megabytes of patches to hold in memory; a larger set is read from "
+        "disk in blocks (default: no limit)",
+    )
 
 
 def add_reading(parser, jobs):
-    parser.add_argument("--jobs", type=int, default=jobs, metavar="N",
-                        help=f"processes that read audio; -1: one per core (default: {jobs})")
-    parser.add_argument("--strict", action="store_true",
-                        help="exit with status 1 if a file was left out")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=jobs,
+        metavar="N",
+        help=f"processes that read audio; -1: one per core (default: {jobs})",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 if a file was left out"
+    )
 
 
 def add_cluster(parser):
-    parser.add_argument("--cluster", metavar="tcp://HOST:PORT",
-                        help="extract on the workers of this Dask scheduler, which share the "
-                        "file system, instead of --jobs (needs deep_artists[cluster])")
+    parser.add_argument(
+        "--cluster",
+        metavar="tcp://HOST:PORT",
+        help="extract on the workers of this Dask scheduler, which share the "
+        "file system, instead of --jobs (needs deep_artists[cluster])",
+    )
 
 
 def add_model_and_audio(parser):

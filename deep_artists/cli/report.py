@@ -61,8 +61,9 @@ def report_set(datasets):
             print(f"{split} has no track of {', '.join(artists[:20])}{more}", file=sys.stderr)
 
 
-def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None, device="cpu",
-                     memory_mb=None):
+def train_and_report(
+    datasets, out, seconds, recipe, floatX, checkpoint=None, device="cpu", memory_mb=None
+):
     """Train, save model, log and results into the folder `out`, print the table.
 
     seconds : dict, of the stages before; those of training are added.
@@ -74,7 +75,11 @@ def train_and_report(datasets, out, seconds, recipe, floatX, checkpoint=None, de
     start = time.perf_counter()
     with stage(seconds, "train"):
         result = train(
-            datasets, recipe, floatX=floatX, checkpoint=checkpoint, device=device,
+            datasets,
+            recipe,
+            floatX=floatX,
+            checkpoint=checkpoint,
+            device=device,
             memory_mb=memory_mb,
             echo=lambda line: print(line, flush=True),
         )
@@ -128,8 +133,13 @@ def format_table(errors, chance, seconds):
     for split in ("valid", "test"):
         for which in ("best", "last"):
             found = errors[split][which]
-            rows.append((f"{split}, {which} parameters", percent(found["patch_error"]),
-                         percent(found["track_error"])))
+            rows.append(
+                (
+                    f"{split}, {which} parameters",
+                    percent(found["patch_error"]),
+                    percent(found["track_error"]),
+                )
+            )
     rows.append(("chance (the commonest artist)", percent(chance), ""))
     lines = [f"{name:<30}{patches:>10}{tracks:>10}" for name, patches, tracks in rows]
     stages = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())

@@ -178,22 +178,31 @@ def write_corpus(out_dir, n_artists=20, n_tracks=6, duration_s=30.0, seed=2013, 
         raise CorpusError("jobs = 0; needed: 1 or more processes, or -1 for one per core")
     _check_duration_and_seed(duration_s, seed)
     out_dir = Path(out_dir)
-    manifest = {"version": CORPUS_VERSION, "n_artists": int(n_artists), "n_tracks": int(n_tracks),
-                "duration_s": float(duration_s), "seed": int(seed)}
+    manifest = {
+        "version": CORPUS_VERSION,
+        "n_artists": int(n_artists),
+        "n_tracks": int(n_tracks),
+        "duration_s": float(duration_s),
+        "seed": int(seed),
+    }
     pairs = [(a, t) for a in range(n_artists) for t in range(n_tracks)]
     try:
         known = _open_folder(out_dir, manifest)
         rows = [_describe(a, t, seed) for a, t in pairs]
         _replace(out_dir / "tracks.csv", _format_csv(rows))
-        work = [delayed(_write_track)(out_dir, row[0], a, t, duration_s, seed, known.get(row[0]))
-                for row, (a, t) in zip(rows, pairs)]
+        work = [
+            delayed(_write_track)(out_dir, row[0], a, t, duration_s, seed, known.get(row[0]))
+            for row, (a, t) in zip(rows, pairs)
+        ]
         hashes = Parallel(n_jobs=jobs, return_as="generator")(work)
         hashes = tqdm(hashes, "corpus", len(work), unit="track", disable=None)  # terminals only
         manifest["sha256"] = {row[0]: digest for row, digest in zip(rows, hashes)}
         _replace(out_dir / "corpus.json", json.dumps(manifest, indent=1).encode())
     except OSError as err:
-        raise CorpusError(f"the corpus cannot be written to {out_dir}: {err}; "
-                          "choose a folder that can be written, with room for it") from err
+        raise CorpusError(
+            f"the corpus cannot be written to {out_dir}: {err}; "
+            "choose a folder that can be written, with room for it"
+        ) from err
     return out_dir
 
 
@@ -281,7 +290,7 @@ def _compose(rng, n_eighths):
 def _release(tone, fade=660):
     """A copy that ends in a fade of 30 ms."""
     tone = tone.copy()
-    tone[-fade:] *= np.linspace(1, 0, fade)[-len(tone):]
+    tone[-fade:] *= np.linspace(1, 0, fade)[-len(tone) :]
     return tone
 
 
@@ -293,8 +302,15 @@ def _describe(artist, track, seed):
     """One row of tracks.csv."""
     player = _make_artist(artist, seed)
     piece, _ = _make_track(player, artist, track, seed)
-    return (f"{player.name}/track-{track + 1:02d}.flac", player.name, player.instrument,
-            piece.mode, piece.tempo_bpm, piece.tempo_class, KEYS[piece.key])
+    return (
+        f"{player.name}/track-{track + 1:02d}.flac",
+        player.name,
+        player.instrument,
+        piece.mode,
+        piece.tempo_bpm,
+        piece.tempo_class,
+        KEYS[piece.key],
+    )
 
 
 def _format_csv(rows):
@@ -310,8 +326,10 @@ def _open_folder(out_dir, manifest):
     if not path.exists():
         found = sorted(p.name for p in out_dir.iterdir() if not p.name.startswith("."))
         if found:
-            raise CorpusError(f"{out_dir} is not empty (it holds {found[0]!r}) and is no corpus; "
-                              "choose a new or empty folder")
+            raise CorpusError(
+                f"{out_dir} is not empty (it holds {found[0]!r}) and is no corpus; "
+                "choose a new or empty folder"
+            )
         _replace(path, json.dumps(manifest, indent=1).encode())
     try:
         found = json.loads(path.read_bytes())
@@ -319,8 +337,10 @@ def _open_folder(out_dir, manifest):
     except (ValueError, AttributeError, TypeError) as err:
         raise CorpusError(f"{path} is damaged: {err}; delete the folder or choose another") from err
     if found != manifest:
-        raise CorpusError(f"{out_dir} holds another corpus, {found}, not {manifest}; "
-                          "delete the folder or choose another")
+        raise CorpusError(
+            f"{out_dir} holds another corpus, {found}, not {manifest}; "
+            "delete the folder or choose another"
+        )
     return known
 
 

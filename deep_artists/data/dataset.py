@@ -220,8 +220,11 @@ def open_dataset(path):
         track_names = {name: [t["name"] for t in info["tracks"][name]] for name in SPLITS}
         splits = [_open_split(path, name, label_names, track_names[name]) for name in SPLITS]
         made_ns = (path / "dataset.json").stat().st_mtime_ns
-        sha256 = {name: digest for name, digest in info.get("sha256", {}).items()
-                  if (path / f"{name}_x.npy").stat().st_mtime_ns == made_ns}
+        sha256 = {
+            name: digest
+            for name, digest in info.get("sha256", {}).items()
+            if (path / f"{name}_x.npy").stat().st_mtime_ns == made_ns
+        }
     except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path}: cannot be opened as a set ({error}); make it (anew) from the patch files"

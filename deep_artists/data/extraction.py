@@ -156,8 +156,10 @@ def _check_layout(out_dir, shard_tracks):
     manifest = read_manifest(out_dir)
     there = manifest and manifest["shard_tracks"]
     if there and there != shard_tracks:
-        raise ValueError(f"{out_dir}: holds shards of about {there} tracks; ask for the same "
-                         f"('extract --shard-tracks {there}'), or name another folder")
+        raise ValueError(
+            f"{out_dir}: holds shards of about {there} tracks; ask for the same "
+            f"('extract --shard-tracks {there}'), or name another folder"
+        )
     if shard_tracks and not there and next(iterate_files(out_dir, (".mel.npy",)), None):
         raise ValueError(f"{out_dir}: holds a file for each track; name another folder for shards")
 

@@ -8,8 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # What reading a damaged .npy, .npz or JSON file may raise.
-READ_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, MemoryError,
-               RuntimeError, zipfile.BadZipFile, zlib.error)
+READ_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @contextmanager

@@ -144,10 +144,13 @@ class _Reader(pickle._Unpickler):
         _need(type(state) is tuple and len(state) == 5 and state[0] == 1, "an array lacks parts")
         shape, dtype, is_fortran, data = state[1:]
         _need(
-            type(shape) is tuple and 1 <= len(shape) <= 4
+            type(shape) is tuple
+            and 1 <= len(shape) <= 4
             and all(type(n) is int and n > 0 for n in shape)
-            and type(dtype) is _Record and isinstance(dtype.state, np.dtype)
-            and type(is_fortran) is bool and type(data) is bytes
+            and type(dtype) is _Record
+            and isinstance(dtype.state, np.dtype)
+            and type(is_fortran) is bool
+            and type(data) is bytes
             and math.prod(shape) * dtype.state.itemsize == len(data),
             "an array's shape, dtype and data do not belong together",
         )

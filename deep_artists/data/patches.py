@@ -29,7 +29,9 @@ SETTINGS |= dict(center=False, power=2.0, n_mels=N_MELS, fmin_hz=FMIN_HZ, fmax_h
 SETTINGS |= dict(htk=False, norm="slaney", n_frames=N_FRAMES)
 SETTINGS |= dict(res_type=RES_TYPE, resample_margin_s=RESAMPLE_MARGIN_S)
 
-AUDIO_SUFFIXES = tuple([".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"])
+AUDIO_SUFFIXES = tuple(
+    [".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"]
+)
 MIN_SOURCE_SR_HZ, MAX_SOURCE_SR_HZ = 1_000, 768_000
 BLOCK_VALUES = 2**24  # decoded at once, 128 MiB: six minutes at 22050 Hz stereo
 

@@ -4,8 +4,16 @@ import platform
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("deep_artists", "pytensor", "numpy", "scipy", "librosa", "soundfile", "scikit-learn",
-            "jax")
+PACKAGES = (
+    "deep_artists",
+    "pytensor",
+    "numpy",
+    "scipy",
+    "librosa",
+    "soundfile",
+    "scikit-learn",
+    "jax",
+)
 
 
 def get_versions():

@@ -22,15 +22,25 @@ def list_rungs(device, digests):
     digests : dict, gets "recipe dtype" -> SHA-256 of the parameters after ten steps
     """
     theano, all_runs = "Theano 0.6.0rc3", [(name, floatX) for name in EPOCHS for floatX in DTYPES]
-    program_runs = [(name, floatX) for name, floatX in all_runs
-                    if floatX == "float64" or name == "last"]
+    program_runs = [
+        (name, floatX) for name, floatX in all_runs if floatX == "float64" or name == "last"
+    ]
     return [
         *(Rung(f"initial {name}", theano, check_initial, (name,)) for name in EPOCHS),
-        *(Rung(f"network {name} {floatX}", theano, check_network, (name, floatX, digests, device))
-          for name, floatX in all_runs),
-        *(Rung(f"program {name} {floatX}", "the 2013 program", check_program,
-               (name, floatX, device), slow=True)
-          for name, floatX in program_runs),
+        *(
+            Rung(f"network {name} {floatX}", theano, check_network, (name, floatX, digests, device))
+            for name, floatX in all_runs
+        ),
+        *(
+            Rung(
+                f"program {name} {floatX}",
+                "the 2013 program",
+                check_program,
+                (name, floatX, device),
+                slow=True,
+            )
+            for name, floatX in program_runs
+        ),
     ]
 
 

@@ -18,8 +18,7 @@ from .compare import DTYPES, Rung, unequal
 def list_rungs(device):
     """Return a rung for each dtype, where the device has kernels of its own."""
     dtypes = () if device in ("cpu", "jax") else DTYPES
-    return [Rung(f"bits {dtype}", "the C kernels", check_bits, (dtype, device))
-            for dtype in dtypes]
+    return [Rung(f"bits {dtype}", "the C kernels", check_bits, (dtype, device)) for dtype in dtypes]
 
 
 def check_bits(dtype, device):
@@ -54,10 +53,18 @@ def list_kernel_cases(dtype):
         if arrays["g"].shape[3] < 2:
             ds = (1, 1)
         p, winners = ConvPool(ds)(x, W)
-        yield given, [
-            Conv2D()(x, W), Conv2DGradInput()(W, g), Conv2DGradFilters()(x, g), p, winners,
-            ConvPoolGradFilters(ds)(x, winners, p, W),
-        ], list(arrays.values())
+        yield (
+            given,
+            [
+                Conv2D()(x, W),
+                Conv2DGradInput()(W, g),
+                Conv2DGradFilters()(x, g),
+                p,
+                winners,
+                ConvPoolGradFilters(ds)(x, winners, p, W),
+            ],
+            list(arrays.values()),
+        )
     for case, arrays in inputs.max_pool_cases(dtype):
         z, g = given = variables(arrays.values())
         p = MaxPool(POOLSIZES[case])(z)

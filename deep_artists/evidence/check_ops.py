@@ -37,10 +37,15 @@ def list_rungs(device):
     """Return a rung for every Op and dtype."""
     theano = "Theano 0.6.0rc3"
     return [
-        *(Rung(f"ops {op} {dtype}", theano, check_op, (op, dtype, device))
-          for op in OPS for dtype in DTYPES),
-        *(Rung(f"ops one_pass {dtype}", theano, check_one_pass, (dtype, device))
-          for dtype in DTYPES),
+        *(
+            Rung(f"ops {op} {dtype}", theano, check_op, (op, dtype, device))
+            for op in OPS
+            for dtype in DTYPES
+        ),
+        *(
+            Rung(f"ops one_pass {dtype}", theano, check_one_pass, (dtype, device))
+            for dtype in DTYPES
+        ),
     ]
 
 
@@ -103,8 +108,13 @@ def evaluate(op, arrays, device, poolsize=None):
         p = softmax(z)
         nll = -pt.log(p)[pt.arange(y.shape[0]), y]
         cost = pt.mean(nll)
-        outputs = {"p_y_given_x": p, "argmax": pt.argmax(p, axis=1), "nll": nll, "cost": cost,
-                   "gz": pytensor.grad(cost, z)}
+        outputs = {
+            "p_y_given_x": p,
+            "argmax": pt.argmax(p, axis=1),
+            "nll": nll,
+            "cost": cost,
+            "gz": pytensor.grad(cost, z),
+        }
     function = compile_function(
         variables, list(outputs.values()), fused=op != "softmax_unfused", device=device
     )

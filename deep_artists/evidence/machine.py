@@ -52,7 +52,16 @@ def get_revision():
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = [
+        "git",
+        "-C",
+        str(folder),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
     return run(command) or None
 
 
@@ -78,7 +87,9 @@ def run(command):
 
 def format_machine(machine):
     """Return the description as lines of text."""
-    versions = ", ".join(f"{name} {v or 'not installed'}" for name, v in machine["versions"].items())
+    versions = ", ".join(
+        f"{name} {v or 'not installed'}" for name, v in machine["versions"].items()
+    )
     rest = {name: value for name, value in machine.items() if name != "versions"}
     lines = [f"{name.replace('_', ' '):<16}{value}" for name, value in rest.items()]
     return "\n".join([f"{'versions':<16}{versions}", *lines])

@@ -52,21 +52,36 @@ def main(quick=False, as_json=False, device="cpu"):
     n_passed = sum(check.passed for check in report.checks)
     version = machine["versions"]["deep_artists"] or ""
     revision = f"git {machine['revision']}" if machine["revision"] else ""
-    cite = ("Deep Unlearning (McFee and Montecchio, HAMR 2013), rebuilt by deep_artists "
-            f"{' '.join(filter(None, (version, revision)))}: {n_passed} of {len(report.checks)} "
-            "checks passed.")
+    cite = (
+        "Deep Unlearning (McFee and Montecchio, HAMR 2013), rebuilt by deep_artists "
+        f"{' '.join(filter(None, (version, revision)))}: {n_passed} of {len(report.checks)} "
+        "checks passed."
+    )
     if as_json:
         checks = [check._asdict() for check in report.checks]
         for check in checks:
             if isinstance(check["measured"], float) and not np.isfinite(check["measured"]):
                 check["measured"] = str(check["measured"])  # JSON has no inf and no nan
-        print(json.dumps({**report._asdict(), "checks": checks, "machine": machine, "cite": cite,
-                          "passed": n_passed == len(checks)}, indent=1, allow_nan=False))
+        print(
+            json.dumps(
+                {
+                    **report._asdict(),
+                    "checks": checks,
+                    "machine": machine,
+                    "cite": cite,
+                    "passed": n_passed == len(checks),
+                },
+                indent=1,
+                allow_nan=False,
+            )
+        )
     else:
         print(format_table(report.checks))
-        print("\nMeasured is the largest difference of an array, relative to its largest recorded\n"
-              "entry (cost, nll, 'each': to that entry); where the bound is 0, what differs is\n"
-              "counted. g<name> is the gradient for that input.")
+        print(
+            "\nMeasured is the largest difference of an array, relative to its largest recorded\n"
+            "entry (cost, nll, 'each': to that entry); where the bound is 0, what differs is\n"
+            "counted. g<name> is the gradient for that input."
+        )
         if report.left_out:
             print(f"Left out by --quick: {', '.join(report.left_out)}.")
         print(f"\nThis machine:\n{format_machine(machine)}")

@@ -33,9 +33,7 @@ class Report(NamedTuple):
     left_out: list  # of str: checks that `quick` left out
 
 
-def verify(
-    quick: bool = False, parts: Iterable[str] | None = None, device: str = "cpu"
-) -> Report:
+def verify(quick: bool = False, parts: Iterable[str] | None = None, device: str = "cpu") -> Report:
     """Compare what this machine computes with the recordings.
 
     Parameters
@@ -61,8 +59,11 @@ def verify(
     """
     check_device(device)
     report = Report([], {}, [])
-    rungs = [rung for rung in list_rungs(device, report.parameters_sha256)
-             if parts is None or {*rung.name.split()} & {*parts}]
+    rungs = [
+        rung
+        for rung in list_rungs(device, report.parameters_sha256)
+        if parts is None or {*rung.name.split()} & {*parts}
+    ]
     if quick:
         report.left_out.extend(rung.name for rung in rungs if rung.slow)
     # disable=None: on a terminal only; tqdm writes to stderr.

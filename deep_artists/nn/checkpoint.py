@@ -17,8 +17,15 @@ import numpy as np
 from ..data.files import READ_ERRORS, new_file
 
 FORMAT = 2
-STATE = ("validation", "test_error", "best_validation_error", "best_iteration", "log", "patience",
-         "seconds")
+STATE = (
+    "validation",
+    "test_error",
+    "best_validation_error",
+    "best_iteration",
+    "log",
+    "patience",
+    "seconds",
+)
 
 
 class Checkpoints:
@@ -51,11 +58,17 @@ class Checkpoints:
     def save(self, steps, result):
         """Write the state of a run; drop all but the last two."""
         path = self.folder / f"checkpoint-{len(result.costs):09d}.npz"
-        about = {"format": FORMAT, "run": self.run, **{name: getattr(result, name) for name in STATE}}
+        about = {
+            "format": FORMAT,
+            "run": self.run,
+            **{name: getattr(result, name) for name in STATE},
+        }
         arrays = {f"last_{name}": a for name, a in steps.network.values().items()}
         arrays |= {f"best_{name}": a for name, a in (steps.best or {}).items()}
         with new_file(path, prefix="checkpoint-") as file:
-            np.savez(file, about=np.array(json.dumps(about)), costs=np.array(result.costs), **arrays)
+            np.savez(
+                file, about=np.array(json.dumps(about)), costs=np.array(result.costs), **arrays
+            )
             file.flush()
             os.fsync(file.fileno())
         for old in self.paths()[2:]:
@@ -103,8 +116,8 @@ class Checkpoints:
                 continue
             if found != (FORMAT, json.loads(json.dumps(self.run))):
                 raise ValueError(
-                    f"{path} is the state of another run (recipe, floatX, data, memory_mb or format "
-                    "differ); give another folder, or remove it"
+                    f"{path} is the state of another run (recipe, floatX, data, memory_mb or "
+                    "format differ); give another folder, or remove it"
                 )
             return counters, costs, last, best
         return None

@@ -50,7 +50,9 @@ class ConvPoolLayer:
 
     def __init__(self, rng, input, filter_shape, image_shape, poolsize, floatX, W=None, b=None):
         if image_shape[1] != filter_shape[1]:
-            raise ValueError(f"image_shape {image_shape} and filter_shape {filter_shape}: axis 1 differs")
+            raise ValueError(
+                f"image_shape {image_shape} and filter_shape {filter_shape}: axis 1 differs"
+            )
         if W is None:
             fan_in = np.prod(filter_shape[1:])
             # 2013: Python 2, the division of integers drops the remainder.

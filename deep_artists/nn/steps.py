@@ -2,7 +2,7 @@
 
 A network has ``x`` and ``y``, symbolic variables whose first length is the batch size, the scalars
 ``cost`` and ``errors``, its parameters ``params`` by name, ``updates()``, ``values()`` and
-``set_values()``. The patches lie in shared variables, and ``givens`` slices a minibatch out of them.
+``set_values()``. The patches lie in shared variables; ``givens`` slices a minibatch out of them.
 """
 
 from functools import partial
@@ -85,8 +85,10 @@ class Steps:
         self.network, self.device, self.best = network, device, None
         self.streamed = isinstance(splits[0], Stream)
         if not self.streamed:
-            splits = [InMemory(*split[:2], floatX, seed if i == 0 else None)
-                      for i, split in enumerate(splits)]
+            splits = [
+                InMemory(*split[:2], floatX, seed if i == 0 else None)
+                for i, split in enumerate(splits)
+            ]
         self.splits = splits
         self.n_batches = [split.n // batch_size for split in splits]
         index = pt.lscalar("index")

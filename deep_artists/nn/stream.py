@@ -59,7 +59,8 @@ class Stream:
         self.data, self.labels, self.batch_size, self.seed = x, y, batch_size, seed
         self.n = len(x)
         self.chunk, self.piece = count_chunk(batch_size), piece
-        self.n_chunks = len(x) // self.chunk  # whole ones; the rest of the patches ends the last block
+        # Whole ones; the rest of the patches ends the last block.
+        self.n_chunks = len(x) // self.chunk
         blocks = max(1, -(-self.n_chunks // most))
         self.chunks = max(1, -(-self.n_chunks // blocks))  # of a block: blocks of about one length
         self.n_blocks = max(1, -(-self.n_chunks // self.chunks))
@@ -178,15 +179,19 @@ def open_streams(splits, batch_size, floatX, memory_mb, seed=None):
         return None
     for x, _ in splits:
         if not x.flags.c_contiguous or x.dtype not in (np.float32, np.float64):
-            raise ValueError(f"x is {x.dtype} with strides {x.strides}; a set that takes more than "
-                             f"memory_mb = {memory_mb} must be float32 or float64 in C order")
+            raise ValueError(
+                f"x is {x.dtype} with strides {x.strides}; a set that takes more than "
+                f"memory_mb = {memory_mb} must be float32 or float64 in C order"
+            )
     chunk_bytes = count_chunk(batch_size) * max(x.strides[0] for x, _ in splits)
     # The last block holds the rest of a chunk as well.
     most = {name: int(memory_mb * 1e6 * share / chunk_bytes) - 1 for name, share in SHARES.items()}
     if min(most.values()) < 1:
         least = np.ceil(2 * chunk_bytes / min(SHARES.values()) / 1e6)
-        raise ValueError(f"memory_mb = {memory_mb}; with minibatches of {batch_size} patches "
-                         f"at least {least:.0f} is needed")
+        raise ValueError(
+            f"memory_mb = {memory_mb}; with minibatches of {batch_size} patches "
+            f"at least {least:.0f} is needed"
+        )
     piece = int(memory_mb * 1e6 * PIECE_SHARE / chunk_bytes)
     return [
         Stream(*split, batch_size, most[name], piece, floatX, seed if name == "train" else None)

@@ -70,5 +70,3 @@ class ConvPoolGradFilters(ConvPool):
 
     def infer_shape(self, *args):
         return [args[-1][3]]
-
-

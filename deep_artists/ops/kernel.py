@@ -22,7 +22,7 @@ def hash_kernels():
 
 
 class KernelOp(COp):
-    """An Op computed by ``source``'s function template ``function<T>(inputs, &outputs, int_params)``.
+    """An Op computed by a function template, ``function<T>(inputs, &outputs, int_params)``.
 
     A subclass names `source` and `function`, and in `int_params` those of its attributes, integers,
     that follow the arrays; `params_type` declares them to PyTensor, so that one compiled module

@@ -54,7 +54,9 @@ def as_poolsize(ds):
     except TypeError:
         poolsize = ()
     if len(poolsize) != 2 or min(poolsize) < 1 or poolsize != tuple(ds):
-        raise ValueError(f"max_pool_2d: ds = {ds!r}; a window is two positive integers (rows, columns)")
+        raise ValueError(
+            f"max_pool_2d: ds = {ds!r}; a window is two positive integers (rows, columns)"
+        )
     return poolsize
 
 

@@ -112,5 +112,9 @@ REWRITES = (fuse_gradient, fuse_pool, fuse_nll_gradient, fuse_nll, fix_order)
 
 def add_rewrites(mode):
     """Return the mode with every rewrite in a walk of its own, right after the first merge."""
-    return mode.register(*((walking_rewriter("in_to_out", rewrite), 0.1 + 0.01 * i)
-                           for i, rewrite in enumerate(REWRITES)))
+    return mode.register(
+        *(
+            (walking_rewriter("in_to_out", rewrite), 0.1 + 0.01 * i)
+            for i, rewrite in enumerate(REWRITES)
+        )
+    )

@@ -119,7 +119,9 @@ class NegativeLogLikelihoodGrad(KernelOp):
     def make_node(self, p, y, g):
         g = as_tensor_variable(g)
         if g.type.ndim != 1 or g.type.dtype != p.type.dtype:
-            raise TypeError(f"likelihood gradient: a {p.type.dtype} vector is needed, found {g.type}")
+            raise TypeError(
+                f"likelihood gradient: a {p.type.dtype} vector is needed, found {g.type}"
+            )
         return Apply(self, [p, as_labels(y), g], [p.type()])
 
     def perform(self, node, inputs, outputs):

@@ -25,8 +25,18 @@ from ..artists.recipe import load_recipe
 from ..data.patches import PATCH_SIZE
 
 RECIPE_FIELDS = (
-    "learning_rate", "batch_size", "n_epochs", "nkerns", "filter_shape", "poolsize", "n_hidden",
-    "L2_conv", "L2_softmax", "patience", "validation_frequency", "shuffle",
+    "learning_rate",
+    "batch_size",
+    "n_epochs",
+    "nkerns",
+    "filter_shape",
+    "poolsize",
+    "n_hidden",
+    "L2_conv",
+    "L2_softmax",
+    "patience",
+    "validation_frequency",
+    "shuffle",
 )
 
 
@@ -83,10 +93,26 @@ L2_softmax, patience, validation_frequency, shuffle
     """
 
     def __init__(
-        self, recipe="page", floatX="float32", *, validation_fraction=0.2, random_state=None,
-        layer="hidden", verbose=False, learning_rate=None, batch_size=None, n_epochs=None,
-        nkerns=None, filter_shape=None, poolsize=None, n_hidden=None, L2_conv=None,
-        L2_softmax=None, patience=None, validation_frequency=None, shuffle=None,
+        self,
+        recipe="page",
+        floatX="float32",
+        *,
+        validation_fraction=0.2,
+        random_state=None,
+        layer="hidden",
+        verbose=False,
+        learning_rate=None,
+        batch_size=None,
+        n_epochs=None,
+        nkerns=None,
+        filter_shape=None,
+        poolsize=None,
+        n_hidden=None,
+        L2_conv=None,
+        L2_softmax=None,
+        patience=None,
+        validation_frequency=None,
+        shuffle=None,
     ):
         self.recipe, self.floatX = recipe, floatX
         self.validation_fraction, self.random_state = validation_fraction, random_state

@@ -25,8 +25,9 @@ class Features(NamedTuple):
     failed: list  # of (path, reason)
 
 
-def extract_features(model, paths, layer="hidden", aggregate="mean", parameters="best", jobs=1,
-                     scratch=None):
+def extract_features(
+    model, paths, layer="hidden", aggregate="mean", parameters="best", jobs=1, scratch=None
+):
     """Compute what a layer makes of audio files: features for other tasks.
 
     Parameters

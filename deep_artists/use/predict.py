@@ -177,8 +177,17 @@ def format_predictions(predictions, form="text"):
     a b.ogg: ann 75.0 %, bob 25.0 %
     """
     if form == "json":
-        return json.dumps([asdict(p) | {"artists": [dict(zip(("artist", "probability"), a))
-                          for a in p.artists]} for p in predictions], indent=1) + "\n"
+        return (
+            json.dumps(
+                [
+                    asdict(p)
+                    | {"artists": [dict(zip(("artist", "probability"), a)) for a in p.artists]}
+                    for p in predictions
+                ],
+                indent=1,
+            )
+            + "\n"
+        )
     text = io.StringIO(newline="")
     if form == "text":
         for p in predictions:

@@ -16,8 +16,10 @@ def make_model(floatX="float64", seed=0):
     recipe = load_recipe("last", nkerns=3, n_hidden=8, n_out=4)
     rng = np.random.RandomState(seed)
     arrays = [
-        {name: rng.uniform(-0.3, 0.3, size=shape).astype(floatX)
-         for name, shape in expected_shapes(recipe).items()}
+        {
+            name: rng.uniform(-0.3, 0.3, size=shape).astype(floatX)
+            for name, shape in expected_shapes(recipe).items()
+        }
         for _ in range(2)
     ]
     return Model(*arrays, recipe, ["ann", "bob", "cid"], {"versions": {"numpy": "2"}})
@@ -43,7 +45,9 @@ def test_the_layers_are_those_of_a_plain_forward_pass(parameters):
     model, x = make_model(), np.random.RandomState(1).uniform(size=(700, 2560))
     expected = forward(getattr(model, parameters), x, model.recipe.poolsize)
     for layer, values in zip(("pool", "hidden", "proba"), expected):
-        np.testing.assert_allclose(model.transform(x, layer, parameters), values, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(
+            model.transform(x, layer, parameters), values, rtol=0, atol=1e-12
+        )
     np.testing.assert_allclose(
         model.predict_log_proba(x, parameters), np.log(expected[2]), rtol=0, atol=1e-12
     )
@@ -69,7 +73,9 @@ def test_tracks_may_come_in_any_order_and_lie_across_batches(monkeypatch):
     monkeypatch.setattr("deep_artists.artists.model.BATCH", 16)
     model, rng = make_model(), np.random.RandomState(1)
     x, track = rng.uniform(size=(100, 2560)), np.repeat([5, 8, 9, 11], [40, 3, 7, 50])
-    expected = [model.predict_log_proba(x[track == t]).mean(axis=0).argmax() for t in np.unique(track)]
+    expected = [
+        model.predict_log_proba(x[track == t]).mean(axis=0).argmax() for t in np.unique(track)
+    ]
     mixed = rng.permutation(100)
     for order in (np.arange(100), mixed):
         tracks, predicted = model.predict_tracks(x[order], track[order])
@@ -101,7 +107,10 @@ def test_a_saved_model_is_loaded_bit_for_bit(tmp_path, floatX):
             a, b = getattr(model, which)[name], getattr(loaded, which)[name]
             assert a.dtype == b.dtype and a.tobytes() == b.tobytes()
     assert (loaded.recipe, loaded.label_names, loaded.about) == (
-        model.recipe, model.label_names, model.about)
+        model.recipe,
+        model.label_names,
+        model.about,
+    )
     assert loaded.floatX == floatX and loaded.conv_W is loaded.last["conv_W"]
     assert [p.name for p in tmp_path.iterdir()] == ["model.npz"]
 
@@ -127,25 +136,28 @@ def compress_and_damage(path):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("damage, words", [
-    (lambda p: p.write_bytes(b"no zip"), "damaged"),
-    (lambda p: p.write_bytes(p.read_bytes()[:-200]), "damaged"),
-    (lambda p: p.write_bytes(b""), "damaged"),
-    (lambda p: rewrite(p, conv_W=np.array([{}], dtype=object)), "damaged"),
-    (lambda p: rewrite(p, about=None), "damaged"),
-    (lambda p: rewrite(p, about=np.array("[1]")), "damaged"),
-    (lambda p: with_about(p, format=2), "format 2"),
-    (lambda p: rewrite(p, hidden_b=None), "hidden_b"),
-    (lambda p: rewrite(p, best_hidden_b=None), "best hidden_b"),
-    (lambda p: rewrite(p, hidden_W=np.zeros((3, 3))), "(3, 3)"),
-    (lambda p: rewrite(p, conv_b=np.zeros(3, int)), "int64"),
-    (lambda p: with_about(p, recipe={"name": "x"}), "missing keys"),
-    (lambda p: with_about(p, recipe=3), "table of fields"),
-    (lambda p: with_about(p, label_names="abc"), "list of texts"),
-    (lambda p: rewrite(p, hidden_b=np.zeros(8, np.float32)), "float32 (8,)"),
-    (compress_and_damage, "damaged"),
-    (lambda p: with_about(p, label_names=list("abcdefgh")), "8 label names"),
-])
+@pytest.mark.parametrize(
+    "damage, words",
+    [
+        (lambda p: p.write_bytes(b"no zip"), "damaged"),
+        (lambda p: p.write_bytes(p.read_bytes()[:-200]), "damaged"),
+        (lambda p: p.write_bytes(b""), "damaged"),
+        (lambda p: rewrite(p, conv_W=np.array([{}], dtype=object)), "damaged"),
+        (lambda p: rewrite(p, about=None), "damaged"),
+        (lambda p: rewrite(p, about=np.array("[1]")), "damaged"),
+        (lambda p: with_about(p, format=2), "format 2"),
+        (lambda p: rewrite(p, hidden_b=None), "hidden_b"),
+        (lambda p: rewrite(p, best_hidden_b=None), "best hidden_b"),
+        (lambda p: rewrite(p, hidden_W=np.zeros((3, 3))), "(3, 3)"),
+        (lambda p: rewrite(p, conv_b=np.zeros(3, int)), "int64"),
+        (lambda p: with_about(p, recipe={"name": "x"}), "missing keys"),
+        (lambda p: with_about(p, recipe=3), "table of fields"),
+        (lambda p: with_about(p, label_names="abc"), "list of texts"),
+        (lambda p: rewrite(p, hidden_b=np.zeros(8, np.float32)), "float32 (8,)"),
+        (compress_and_damage, "damaged"),
+        (lambda p: with_about(p, label_names=list("abcdefgh")), "8 label names"),
+    ],
+)
 def test_damaged_files_are_refused(tmp_path, damage, words):
     path = make_model().save(tmp_path / "model.npz")
     damage(path)
@@ -184,12 +196,15 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda m: m.predict(np.zeros((3, 100))), "(3, 100)"),
-    (lambda m: m.predict(np.zeros(2560)), "(2560,)"),
-    (lambda m: m.transform(np.zeros((1, 2560)), "top"), "'top'"),
-    (lambda m: m.predict(np.zeros((1, 2560)), "worst"), "'worst'"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda m: m.predict(np.zeros((3, 100))), "(3, 100)"),
+        (lambda m: m.predict(np.zeros(2560)), "(2560,)"),
+        (lambda m: m.transform(np.zeros((1, 2560)), "top"), "'top'"),
+        (lambda m: m.predict(np.zeros((1, 2560)), "worst"), "'worst'"),
+    ],
+)
 def test_wrong_arguments_are_named(call, words):
     with pytest.raises(ValueError) as error:
         call(make_model())

@@ -44,21 +44,24 @@ def test_overrides_replace_fields_and_are_checked():
     assert isinstance(recipe.learning_rate, float)
 
 
-@pytest.mark.parametrize("overrides, words", [
-    ({"learning_rat": 1}, "learning_rat"),
-    ({"batch_size": 0}, "batch_size = 0"),
-    ({"batch_size": 2.5}, "batch_size = 2.5"),
-    ({"batch_size": True}, "batch_size = True"),
-    ({"batch_size": "many"}, "many"),
-    ({"shuffle": 1}, "shuffle = 1"),
-    ({"filter_shape": (65, 1)}, "nothing is left"),
-    ({"poolsize": (33, 1)}, "nothing is left"),
-    ({"poolsize": 3}, "poolsize = 3"),
-    ({"learning_rate": -1}, "learning_rate"),
-    ({"learning_rate": float("nan")}, "learning_rate"),
-    ({"n_out": -1}, "n_out"),
-    ({"seed": 2**32}, "seed"),
-])
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        ({"learning_rat": 1}, "learning_rat"),
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"batch_size": 2.5}, "batch_size = 2.5"),
+        ({"batch_size": True}, "batch_size = True"),
+        ({"batch_size": "many"}, "many"),
+        ({"shuffle": 1}, "shuffle = 1"),
+        ({"filter_shape": (65, 1)}, "nothing is left"),
+        ({"poolsize": (33, 1)}, "nothing is left"),
+        ({"poolsize": 3}, "poolsize = 3"),
+        ({"learning_rate": -1}, "learning_rate"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"n_out": -1}, "n_out"),
+        ({"seed": 2**32}, "seed"),
+    ],
+)
 def test_wrong_values_are_refused_by_name(overrides, words):
     with pytest.raises(ValueError) as error:
         load_recipe("page", **overrides)

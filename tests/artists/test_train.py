@@ -42,21 +42,24 @@ def test_a_diverging_run_warns_once():
     assert len([w for w in caught if "diverges" in str(w.message)]) == 1
 
 
-@pytest.mark.parametrize("change, words", [
-    (lambda s: s[:2], "train, valid and test"),
-    (lambda s: None, "train, valid and test"),
-    (lambda s: [(s[0][0][:, :100], s[0][1]), *s[1:]], "(60, 100)"),
-    (lambda s: [(s[0][0], s[0][1][:5]), *s[1:]], "60 labels"),
-    (lambda s: [(s[0][0], s[0][1] - 1), *s[1:]], "labels from 0"),
-    (lambda s: [(s[0][0], s[0][1] + 0.5), *s[1:]], "labels from 0"),
-    (lambda s: [(s[0][0], s[0][1].astype(str)), *s[1:]], "labels from 0"),
-    (lambda s: [(s[0][0], np.where(s[0][1] == 1, np.inf, 0)), *s[1:]], "labels from 0"),
-    (lambda s: [(1e300 * s[0][0].astype(float), s[0][1]), *s[1:]], "not finite"),
-    (lambda s: "abc", "a pair of arrays"),
-    (lambda s: [s[0], (s[1][0][:9], s[1][1][:9]), s[2]], "valid: 9 patches"),
-    (lambda s: [(s[0][0], s[0][1] + 3), *s[1:]], "n_out = 3"),
-    (lambda s: [(np.where(s[0][0] > 0.9999, np.nan, s[0][0]), s[0][1]), *s[1:]], "not finite"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda s: s[:2], "train, valid and test"),
+        (lambda s: None, "train, valid and test"),
+        (lambda s: [(s[0][0][:, :100], s[0][1]), *s[1:]], "(60, 100)"),
+        (lambda s: [(s[0][0], s[0][1][:5]), *s[1:]], "60 labels"),
+        (lambda s: [(s[0][0], s[0][1] - 1), *s[1:]], "labels from 0"),
+        (lambda s: [(s[0][0], s[0][1] + 0.5), *s[1:]], "labels from 0"),
+        (lambda s: [(s[0][0], s[0][1].astype(str)), *s[1:]], "labels from 0"),
+        (lambda s: [(s[0][0], np.where(s[0][1] == 1, np.inf, 0)), *s[1:]], "labels from 0"),
+        (lambda s: [(1e300 * s[0][0].astype(float), s[0][1]), *s[1:]], "not finite"),
+        (lambda s: "abc", "a pair of arrays"),
+        (lambda s: [s[0], (s[1][0][:9], s[1][1][:9]), s[2]], "valid: 9 patches"),
+        (lambda s: [(s[0][0], s[0][1] + 3), *s[1:]], "n_out = 3"),
+        (lambda s: [(np.where(s[0][0] > 0.9999, np.nan, s[0][0]), s[0][1]), *s[1:]], "not finite"),
+    ],
+)
 def test_sets_that_cannot_be_trained_on_are_refused(change, words):
     with pytest.raises(ValueError) as error:
         train(change(small_sets()), "last", **SMALL)

@@ -38,7 +38,12 @@ def test_reproduce_runs_the_experiment(audio, tmp_path, capsys):
     model = Model.load(out / "model.npz")
     assert model.label_names == ["synthetic-01", "synthetic-02", "synthetic-03"]
     assert sorted(p.name for p in out.iterdir()) == [
-        "log.txt", "model.npz", "patches", "results.json", "set"]
+        "log.txt",
+        "model.npz",
+        "patches",
+        "results.json",
+        "set",
+    ]
 
 
 def test_two_runs_write_the_same_arrays(audio, tmp_path):
@@ -116,25 +121,28 @@ def test_shards_are_a_set_too(audio, tmp_path):
     assert sets[0] == sets[1] and len(sets[0]) == 10
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["reproduce", "nowhere"], "nowhere"),
-    (["reproduce", "empty"], "no audio file"),
-    (["reproduce", "--labels", "filename"], "give AUDIO_DIR"),
-    (["extract", "bad"], "none of the files"),
-    (["dataset", "empty"], "patch"),
-    (["train", "empty"], "empty"),
-    (["train", "empty", "--recipe", "fist"], "unknown recipe 'fist'"),
-    (["train", "empty", "--set", "momentum=0.9"], "momentum"),
-    (["train", "empty", "--set", "batch_size"], "FIELD=VALUE"),
-    (["train", "empty", "--set", "batch_size=x"], "'x'"),
-    (["train", "empty", "--epochs", "0"], "n_epochs = 0"),
-    (["reproduce", "empty", "--out", "file"], "cannot be written"),
-    (["train", "empty", "--seed", "-1"], "seed"),
-    (["train", "empty", "--set", "recipe=1"], "recipe"),
-    (["extract", "bad", "--jobs", "0"], "--jobs 0"),
-    (["extract", "bad", "--shard-tracks", "0"], "at least 1 is needed"),
-    (["predict", "file", "bad"], "file is no model"),
-])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["reproduce", "nowhere"], "nowhere"),
+        (["reproduce", "empty"], "no audio file"),
+        (["reproduce", "--labels", "filename"], "give AUDIO_DIR"),
+        (["extract", "bad"], "none of the files"),
+        (["dataset", "empty"], "patch"),
+        (["train", "empty"], "empty"),
+        (["train", "empty", "--recipe", "fist"], "unknown recipe 'fist'"),
+        (["train", "empty", "--set", "momentum=0.9"], "momentum"),
+        (["train", "empty", "--set", "batch_size"], "FIELD=VALUE"),
+        (["train", "empty", "--set", "batch_size=x"], "'x'"),
+        (["train", "empty", "--epochs", "0"], "n_epochs = 0"),
+        (["reproduce", "empty", "--out", "file"], "cannot be written"),
+        (["train", "empty", "--seed", "-1"], "seed"),
+        (["train", "empty", "--set", "recipe=1"], "recipe"),
+        (["extract", "bad", "--jobs", "0"], "--jobs 0"),
+        (["extract", "bad", "--shard-tracks", "0"], "at least 1 is needed"),
+        (["predict", "file", "bad"], "file is no model"),
+    ],
+)
 def test_bad_input_is_a_clear_error_and_status_2(arguments, words, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
@@ -143,7 +151,9 @@ def test_bad_input_is_a_clear_error_and_status_2(arguments, words, tmp_path, cap
     (tmp_path / "file").write_text("kept")
     assert main(arguments) == 2
     captured = capsys.readouterr()
-    assert words in captured.err and captured.err.splitlines()[-1].startswith("deep-artists: error: ")
+    assert words in captured.err and captured.err.splitlines()[-1].startswith(
+        "deep-artists: error: "
+    )
     assert (tmp_path / "file").read_text() == "kept"
 
 
@@ -153,13 +163,17 @@ def test_too_few_patches_for_a_minibatch_is_an_error(audio, tmp_path, capsys):
 
 
 def test_help_is_quick_because_it_imports_nothing():
-    code = ("import sys; from deep_artists.cli import main\n"
-            "try: main(['reproduce', '--help'])\n"
-            "except SystemExit: pass\n"
-            "heavy = {'numpy', 'pytensor', 'librosa', 'sklearn', 'scipy', 'joblib'} & set(sys.modules)\n"
-            "sys.exit(bool(heavy))")
+    code = (
+        "import sys; from deep_artists.cli import main\n"
+        "try: main(['reproduce', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'pytensor', 'librosa', 'sklearn', 'scipy', 'joblib'} & {*sys.modules}\n"
+        "sys.exit(bool(heavy))"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
     assert run.returncode == 0 and "--recipe" in run.stdout
 
 
@@ -201,7 +215,10 @@ def test_what_comes_after_training(audio, tmp_path, capsys):
     with np.load(out) as file:
         assert file["features"].shape == (5, 60) and len(file["track_names"]) == 5
     assert main(["plot", str(run), "--out", str(tmp_path / "plots")]) == 0
-    assert {p.name for p in (tmp_path / "plots").iterdir()} >= {"filters.png", "learning_curves.png"}
+    assert {p.name for p in (tmp_path / "plots").iterdir()} >= {
+        "filters.png",
+        "learning_curves.png",
+    }
     assert main(["recipes"]) == 0 and main(["recipes", "last"]) == 0
     assert "filter_shape = [33, 11]" in capsys.readouterr().out
     assert main(["info", "--json"]) == 0
@@ -216,6 +233,9 @@ def test_progress_is_silent_where_stderr_is_no_terminal(audio, tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     run = subprocess.run(
         [sys.executable, "-m", "deep_artists", "extract", str(audio), "--out", str(tmp_path / "p")],
-        capture_output=True, text=True, env=environment)
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     assert run.returncode == 0 and run.stderr == ""
     assert re.fullmatch(r"wrote .*: 15 tracks, 0 were there already, 0 left out\n", run.stdout)

@@ -26,8 +26,10 @@ def audio(tmp_path_factory):
 def model(tmp_path_factory):
     recipe = load_recipe("page", n_out=2, n_hidden=10)
     rng = np.random.RandomState(0)
-    arrays = {name: rng.uniform(-0.1, 0.1, size=shape).astype(np.float32)
-              for name, shape in expected_shapes(recipe).items()}
+    arrays = {
+        name: rng.uniform(-0.1, 0.1, size=shape).astype(np.float32)
+        for name, shape in expected_shapes(recipe).items()
+    }
     path = tmp_path_factory.mktemp("model") / "model.npz"
     return Model(arrays, arrays, recipe, ["ann", "bob"]).save(path)
 
@@ -35,14 +37,17 @@ def model(tmp_path_factory):
 def run_limited(arguments, n_bytes):
     """Run a command whose files cannot grow beyond n_bytes: what a full disk looks like."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    code = ("import resource, signal, sys\n"
-            "import pytensor\n"
-            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({n_bytes}, resource.RLIM_INFINITY))\n"
-            "from deep_artists.cli import main\n"
-            "sys.exit(main(sys.argv[1:]))\n")
-    return subprocess.run([sys.executable, "-c", code, *arguments], env=environment,
-                          capture_output=True, text=True)
+    code = (
+        "import resource, signal, sys\n"
+        "import pytensor\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({n_bytes}, resource.RLIM_INFINITY))\n"
+        "from deep_artists.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True
+    )
 
 
 def test_a_full_disk_is_an_error_and_loses_nothing(audio, model, tmp_path):
@@ -70,16 +75,41 @@ def wav(channels=1, rate=22050, data_bytes=2000, claimed=None):
     """A PCM wav of zeros whose header says what it likes."""
     claimed = data_bytes if claimed is None else claimed
     block = 2 * channels & 0xFFFF
-    header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + claimed & 0xFFFFFFFF, b"WAVE", b"fmt ", 16,
-                         1, channels & 0xFFFF, rate, rate * block & 0xFFFFFFFF, block, 16, b"data",
-                         claimed & 0xFFFFFFFF)
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        36 + claimed & 0xFFFFFFFF,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        channels & 0xFFFF,
+        rate,
+        rate * block & 0xFFFFFFFF,
+        block,
+        16,
+        b"data",
+        claimed & 0xFFFFFFFF,
+    )
     return header + bytes(data_bytes)
 
 
-@pytest.mark.parametrize("data", [
-    wav(rate=0), wav(channels=0), wav(channels=65535), wav(rate=2**31), wav(claimed=2**32 - 1),
-    b"", b"RIFF", b"fLaC" + bytes(100), b"OggS" + bytes(100), b"ID3" + bytes(100), os.urandom(5000),
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        wav(rate=0),
+        wav(channels=0),
+        wav(channels=65535),
+        wav(rate=2**31),
+        wav(claimed=2**32 - 1),
+        b"",
+        b"RIFF",
+        b"fLaC" + bytes(100),
+        b"OggS" + bytes(100),
+        b"ID3" + bytes(100),
+        os.urandom(5000),
+    ],
+)
 def test_absurd_files_are_left_out(data, model, tmp_path, capsys):
     path = tmp_path / "absurd.wav"
     path.write_bytes(data)

@@ -122,40 +122,52 @@ def test_tracks_that_kill_every_worker_end_the_run(audio, tmp_path):
 
 def test_a_worker_without_the_package_is_named(audio, tmp_path):
     with start_cluster(1, FORGET) as cluster:
-        with pytest.raises(ClusterError, match="worker tcp://.* cannot extract .*the same packages"):
+        with pytest.raises(
+            ClusterError, match="worker tcp://.* cannot extract .*the same packages"
+        ):
             extract_folder(audio, tmp_path, cluster=cluster.scheduler_address)
 
 
 def test_a_worker_with_another_version_is_named(audio, tmp_path, monkeypatch):
     monkeypatch.setattr(versions, "find_versions", lambda: {"librosa": "0.1"})
     with start_cluster(1) as cluster:
-        with pytest.raises(ClusterError, match="cannot extract .it has .*'librosa'.*here is .*'0.1'"):
+        with pytest.raises(
+            ClusterError, match="cannot extract .it has .*'librosa'.*here is .*'0.1'"
+        ):
             extract_folder(audio, tmp_path, cluster=cluster.scheduler_address)
 
 
 def test_a_cluster_without_workers():
     with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
-        with pytest.raises(ClusterError, match="has no worker; start one a core with 'dask worker tcp://"):
+        with pytest.raises(
+            ClusterError, match="has no worker; start one a core with 'dask worker tcp://"
+        ):
             with connect(empty.scheduler_address, timeout_s=0.5):
                 pass
 
 
 # In a process of its own: a client that could not connect stops the next cluster of a process if it
 # happens to be collected while that starts (distributed 2026.8).
-@pytest.mark.parametrize("code, words", [
-    ("", "tcp://127.0.0.1:{port}: no Dask scheduler answers within 0.5 s; start one"),
-    ("sys.modules['distributed'] = None", "pip install 'deep_artists[cluster]'"),
-])
+@pytest.mark.parametrize(
+    "code, words",
+    [
+        ("", "tcp://127.0.0.1:{port}: no Dask scheduler answers within 0.5 s; start one"),
+        ("sys.modules['distributed'] = None", "pip install 'deep_artists[cluster]'"),
+    ],
+)
 def test_clusters_that_cannot_be_used(audio, tmp_path, code, words):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # not listening
         port = unused.getsockname()[1]
-        code = (f"import sys; {code}\nfrom deep_artists.data import cluster\n"
-                "from deep_artists.cli import main\n"
-                "cluster.connect.__wrapped__.__defaults__ = (0.5,)\nsys.exit(main(sys.argv[1:]))\n")
+        code = (
+            f"import sys; {code}\nfrom deep_artists.data import cluster\n"
+            "from deep_artists.cli import main\n"
+            "cluster.connect.__wrapped__.__defaults__ = (0.5,)\nsys.exit(main(sys.argv[1:]))\n"
+        )
         command = ["extract", str(audio), "--out", str(tmp_path)]
         command += ["--cluster", f"tcp://127.0.0.1:{port}"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-        run = subprocess.run([sys.executable, "-c", code, *command], env=environment, text=True,
-                             capture_output=True)
+        run = subprocess.run(
+            [sys.executable, "-c", code, *command], env=environment, text=True, capture_output=True
+        )
     assert run.returncode == 2 and words.format(port=port) in run.stderr

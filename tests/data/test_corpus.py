@@ -90,8 +90,10 @@ def test_labels(tmp_path):
         assert len({row["instrument"] for row in own}) == 1
     shared = {row["artist"] for row in rows if row["instrument"] == "plucked"}
     assert shared == {"synthetic-01", "synthetic-06"}
-    fastest = {name: max(float(row["tempo_bpm"]) for row in rows if row["tempo_class"] == name)
-               for name in ("slow", "medium", "fast")}
+    fastest = {
+        name: max(float(row["tempo_bpm"]) for row in rows if row["tempo_class"] == name)
+        for name in ("slow", "medium", "fast")
+    }
     assert 60 <= fastest["slow"] < fastest["medium"] < fastest["fast"] <= 168
 
 
@@ -121,8 +123,12 @@ def test_artists_can_be_told_apart_on_other_tracks():
         return np.hstack([level.mean(axis=0), level.std(axis=0)])
 
     n_artists, n_tracks = 6, 5
-    x = np.array([[bands(synthesise_track(a, t, duration_s=1.5)) for t in range(n_tracks)]
-                  for a in range(n_artists)])
+    x = np.array(
+        [
+            [bands(synthesise_track(a, t, duration_s=1.5)) for t in range(n_tracks)]
+            for a in range(n_artists)
+        ]
+    )
     y = np.repeat(np.arange(n_artists)[:, None], n_tracks, axis=1)
     model = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis("lsqr", shrinkage=0.3))
     model.fit(x[:, :3].reshape(-1, 48), y[:, :3].ravel())
@@ -202,19 +208,22 @@ def test_the_manifest_holds_hashes_of_the_samples(tmp_path):
     assert hashes["synthetic-01/track-02.flac"] == digest
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ({"n_artists": 0}, "n_artists = 0; needed: 1 to 999"),
-    ({"n_artists": 2.5}, "n_artists = 2.5; needed: an integer"),
-    ({"n_tracks": True}, "n_tracks = True; needed: an integer"),
-    ({"n_tracks": 1000}, "n_tracks = 1000; needed"),
-    ({"duration_s": 0.2}, "duration_s = 0.2; needed: 0.25 to 600"),
-    ({"duration_s": float("nan")}, "duration_s = nan; needed"),
-    ({"duration_s": "30"}, "duration_s = '30'; needed"),
-    ({"seed": -1}, "seed = -1; needed"),
-    ({"seed": None}, "seed = None; needed"),
-    ({"jobs": 0}, "jobs = 0; needed"),
-    ({"jobs": -2}, "jobs = -2; needed"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"n_artists": 0}, "n_artists = 0; needed: 1 to 999"),
+        ({"n_artists": 2.5}, "n_artists = 2.5; needed: an integer"),
+        ({"n_tracks": True}, "n_tracks = True; needed: an integer"),
+        ({"n_tracks": 1000}, "n_tracks = 1000; needed"),
+        ({"duration_s": 0.2}, "duration_s = 0.2; needed: 0.25 to 600"),
+        ({"duration_s": float("nan")}, "duration_s = nan; needed"),
+        ({"duration_s": "30"}, "duration_s = '30'; needed"),
+        ({"seed": -1}, "seed = -1; needed"),
+        ({"seed": None}, "seed = None; needed"),
+        ({"jobs": 0}, "jobs = 0; needed"),
+        ({"jobs": -2}, "jobs = -2; needed"),
+    ],
+)
 def test_bad_arguments(tmp_path, arguments, message):
     with pytest.raises(CorpusError, match=message):
         write_corpus(tmp_path / "corpus", **{**SMALL, **arguments})

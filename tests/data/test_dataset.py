@@ -60,7 +60,10 @@ def test_bad_patch_files_are_left_out(patch_dir, tmp_path):
     np.save(patch_dir / "abba" / "pickle.mel.npy", np.array([{}], dtype=object), allow_pickle=True)
     left_out = make_dataset(patch_dir, tmp_path / "set").info["left_out"]
     assert [name for name, _ in left_out] == [
-        "abba/cut.ogg", "abba/none.ogg", "abba/pickle", "abba/text"
+        "abba/cut.ogg",
+        "abba/none.ogg",
+        "abba/pickle",
+        "abba/text",
     ]
 
 
@@ -147,7 +150,6 @@ def test_memory_does_not_grow_with_the_set(tmp_path):
 def replace_array(folder, name, change):
     array = change(np.load(folder / name))
     np.save(folder / name, array)
-
 
 
 @pytest.mark.parametrize(

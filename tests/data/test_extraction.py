@@ -168,7 +168,7 @@ def write_tracks(folder, n=12, n_samples=8000):
 @pytest.mark.parametrize("shard_tracks", [None, 4])
 def test_what_failed_is_listed_and_tried_again(tmp_path, shard_tracks, monkeypatch):
     audio, out = write_tracks(tmp_path / "audio"), tmp_path / "out"
-    names = ["artist 0/\udcff, \"one\".wav", "artist 1/line\nend.wav"]
+    names = ['artist 0/\udcff, "one".wav', "artist 1/line\nend.wav"]
     for name in names:
         (audio / name).write_text("no sound")
     report = extract_folder(audio, out, shard_tracks=shard_tracks)
@@ -211,10 +211,20 @@ def test_memory_does_not_grow_with_the_number_of_tracks(tmp_path, monkeypatch):
 
     def measure(n):
         folders = range(n // 100)
-        monkeypatch.setattr(extraction, "iterate_files", lambda folder, suffixes: (
-            f"artist {a}/an album of some name/track {t}.ogg" for a in folders for t in range(100)))
-        monkeypatch.setattr(extraction, "_run", lambda task, name, sources, *_: (
-            name, len(sources) - 1, 0, [(sources[0], "a reason")]))
+        monkeypatch.setattr(
+            extraction,
+            "iterate_files",
+            lambda folder, suffixes: (
+                f"artist {a}/an album of some name/track {t}.ogg"
+                for a in folders
+                for t in range(100)
+            ),
+        )
+        monkeypatch.setattr(
+            extraction,
+            "_run",
+            lambda task, name, sources, *_: (name, len(sources) - 1, 0, [(sources[0], "a reason")]),
+        )
         tracemalloc.start()
         report = extract_folder(tmp_path / "audio", tmp_path / "out")
         peak = tracemalloc.get_traced_memory()[1]
@@ -244,7 +254,9 @@ def test_folders_that_a_worker_does_not_see(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"does not see the files in {out}: "):
         extraction._run(*arguments, audio, out / "another marker")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match=f"does not see the files in {tmp_path / 'empty'}: "):
+    with pytest.raises(
+        FileNotFoundError, match=f"does not see the files in {tmp_path / 'empty'}: "
+    ):
         extraction._run(*arguments, tmp_path / "empty", out / "marker")
 
 
@@ -265,8 +277,12 @@ def read_tracks(folder):
 def test_shards_hold_what_the_files_hold(twelve, tmp_path):
     extract_folder(twelve, tmp_path / "files")
     assert extract_folder(twelve, tmp_path / "shards", shard_tracks=4)[:3] == (12, 0, 0)
-    single = {path.relative_to(tmp_path / "files").as_posix().removesuffix(".mel.npy"):
-              np.load(path).tobytes() for path in (tmp_path / "files").rglob("*.npy")}
+    single = {
+        path.relative_to(tmp_path / "files").as_posix().removesuffix(".mel.npy"): np.load(
+            path
+        ).tobytes()
+        for path in (tmp_path / "files").rglob("*.npy")
+    }
     assert read_tracks(tmp_path / "shards") == single
     paths = sorted((tmp_path / "shards").glob("shard-*.npy"))
     assert 2 <= len(paths) <= 6 and not list((tmp_path / "shards").rglob("*.mel.npy"))
@@ -297,16 +313,22 @@ def test_only_the_tracks_that_changed_are_extracted_again_for_shards(twelve, tmp
     (audio / "artist 0" / "03.wav").unlink()
     shutil.copy(audio / "artist 2" / "02.wav", audio / "artist 2" / "02b.wav")
     extract_file, extracted = extraction.extract_file, []
-    monkeypatch.setattr(extraction, "extract_file",
-                        lambda path: (extracted.append(path.name), extract_file(path))[1])
+    monkeypatch.setattr(
+        extraction,
+        "extract_file",
+        lambda path: (extracted.append(path.name), extract_file(path))[1],
+    )
     assert extract_folder(audio, out, shard_tracks=40)[:3] == (2, 10, 0)
     assert set(extracted) == {"04.wav", "02b.wav"}
     after = read_tracks(out)
     assert before.keys() - after.keys() == {"artist 0/03.wav"}
     assert after["artist 1/04.wav"] == extract_patches(audio / "artist 1" / "04.wav").tobytes()
     assert after["artist 2/02b.wav"] == after["artist 2/02.wav"]
-    assert all(after[name] == before[name] for name in after.keys() & before.keys()
-               if name != "artist 1/04.wav")
+    assert all(
+        after[name] == before[name]
+        for name in after.keys() & before.keys()
+        if name != "artist 1/04.wav"
+    )
     extract_folder(audio, tmp_path / "fresh", shard_tracks=40)
     assert files(out) == files(tmp_path / "fresh")
 

@@ -8,7 +8,17 @@ from deep_artists.data.files import iterate_files, new_file
 
 
 def test_names_are_listed_in_sorted_order(tmp_path):
-    names = ["a/x.wav", "a-b/y.wav", "a.wav", "a/b/c.WAV", "ab/z.wav", "a/b.ogg/d.wav", "e.wav", "a!b.wav", "Z/1.wav"]
+    names = [
+        "a/x.wav",
+        "a-b/y.wav",
+        "a.wav",
+        "a/b/c.WAV",
+        "ab/z.wav",
+        "a/b.ogg/d.wav",
+        "e.wav",
+        "a!b.wav",
+        "Z/1.wav",
+    ]
     names += ["a/\udcff.wav"]  # no UTF-8
     for name in [*names, "a/.hidden.wav", ".hidden/x.wav", "a/x.txt"]:
         path = tmp_path / name

@@ -99,10 +99,7 @@ def assert_same(values, expected):
 
 @pytest.mark.parametrize(
     "name, keys",
-    [
-        ("model_output.pkl", ["conv"]),
-        ("notebook_model_output.pkl", ["conv", "hidden", "softmax"]),
-    ],
+    [("model_output.pkl", ["conv"]), ("notebook_model_output.pkl", ["conv", "hidden", "softmax"])],
 )
 def test_model_is_the_recorded_run(name, keys):
     run = golden.load("program/last-float64.npz")
@@ -152,7 +149,9 @@ def test_fortran_order_becomes_c_order(tmp_path):
 
 
 def test_import_needs_nothing_of_theano_or_pytensor():
-    code = "import sys, deep_artists.data.legacy; print({'theano', 'pytensor'} & sys.modules.keys())"
+    code = (
+        "import sys, deep_artists.data.legacy; print({'theano', 'pytensor'} & sys.modules.keys())"
+    )
     root = Path(golden.__file__).parents[1]
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert run.stdout == "set()\n"

@@ -98,7 +98,9 @@ def test_bits_do_not_depend_on_blas():
         subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "OPENBLAS_NUM_THREADS": n, "OPENBLAS_CORETYPE": core},
-            check=True, capture_output=True, text=True,
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout
         for n, core in (("1", "Prescott"), ("2", "Haswell"))
     }

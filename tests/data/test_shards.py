@@ -30,15 +30,19 @@ def test_shards_and_files_make_the_same_set(patch_dir, tmp_path, labels):
     write_patches(patch_dir, "stray.ogg")
     if labels == "csv":
         labels = tmp_path / "labels.csv"
-        rows = [f"{a}/{i}.ogg,{a},album {i // 2}\n" for a in ("bach", "abba", "cher") for i in range(6)]
+        rows = [
+            f"{a}/{i}.ogg,{a},album {i // 2}\n" for a in ("bach", "abba", "cher") for i in range(6)
+        ]
         labels.write_text("path,artist,group\n" + "".join(rows))
     shard_dir = write_shards(patch_dir, tmp_path / "shards")
     assert len(list(shard_dir.glob("*.npy"))) >= 3
     only = {f"{a}/{i}.ogg" for a in ("bach", "abba", "cher") for i in range(5)} - {"bach/2.ogg"}
     for some in (None, only):
-        sets = [make_dataset(folder, tmp_path / "set", labels, seed=3, only=some)
-                and {p.name: p.read_bytes() for p in (tmp_path / "set").iterdir()}
-                for folder in (patch_dir, shard_dir)]
+        sets = [
+            make_dataset(folder, tmp_path / "set", labels, seed=3, only=some)
+            and {p.name: p.read_bytes() for p in (tmp_path / "set").iterdir()}
+            for folder in (patch_dir, shard_dir)
+        ]
         assert sets[0] == sets[1] and len(sets[0]) == 10
 
 

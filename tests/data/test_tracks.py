@@ -128,7 +128,16 @@ def test_split_depends_on_the_seed_and_not_on_the_order():
     assert split_tracks(tracks, 2) != splits
     assert splits["train"] != sorted(splits["train"])  # 2013: shuffled
     # RandomState's stream is frozen: the split of a seed is the same with every NumPy.
-    assert sorted(t.name for t in splits["test"]) == ["a/3", "a/7", "b/3", "b/7", "c/4", "c/7", "d/0", "d/1"]
+    assert sorted(t.name for t in splits["test"]) == [
+        "a/3",
+        "a/7",
+        "b/3",
+        "b/7",
+        "c/4",
+        "c/7",
+        "d/0",
+        "d/1",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -159,14 +168,18 @@ def test_the_split_of_thousands_of_artists_is_stratified():
 FEW = settings(max_examples=40, deadline=None)
 
 
-tracks = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), min_size=1, max_size=60, unique=True)
+tracks = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 30)), min_size=1, max_size=60, unique=True
+)
 
 
 @FEW
 @given(tracks, st.integers(0, 2**32 - 1), st.booleans())
 def test_a_split_keeps_groups_whole_and_loses_no_track(pairs, seed, grouped):
-    listed = [Track(f"{a}/{t}", f"artist {a}", f"{a}-{t % 3}" if grouped else f"{a}/{t}")
-              for a, t in pairs]
+    listed = [
+        Track(f"{a}/{t}", f"artist {a}", f"{a}-{t % 3}" if grouped else f"{a}/{t}")
+        for a, t in pairs
+    ]
     try:
         splits = split_tracks(listed, seed)
     except ValueError as error:

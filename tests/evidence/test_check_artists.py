@@ -10,8 +10,10 @@ RUNS = [rung.arguments for rung in list_rungs("cpu", {}) if rung.check is check_
 @pytest.mark.slow
 @pytest.mark.parametrize("name, floatX, device", RUNS, ids=[f"{a[0]}-{a[1]}" for a in RUNS])
 def test_a_recorded_run_is_followed(name, floatX, device):
-    found = {quantity: (measured, bound)
-             for quantity, bound, measured in check_program(name, floatX, device)}
+    found = {
+        quantity: (measured, bound)
+        for quantity, bound, measured in check_program(name, floatX, device)
+    }
     assert {"cost", "parameters after 1", "printed lines that differ"} <= set(found)
     for quantity, (measured, bound) in found.items():
         assert measured <= bound, quantity

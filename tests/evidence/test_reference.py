@@ -31,9 +31,11 @@ def assert_recorded_parameters(after, recording):
     n_compared = 0
     for n, parameters in after.items():
         for name, value in parameters.items():
-            for key, actual in ((f"{name}_after{n}", value),
-                                (f"{name}_row_sums_after{n}", value.sum(axis=-1)),
-                                (f"{name}_column_sums_after{n}", value.sum(axis=0))):
+            for key, actual in (
+                (f"{name}_after{n}", value),
+                (f"{name}_row_sums_after{n}", value.sum(axis=-1)),
+                (f"{name}_column_sums_after{n}", value.sum(axis=0)),
+            ):
                 if key in recording:
                     assert_near(actual, recording[key], key)
                     n_compared += 1
@@ -87,8 +89,9 @@ def test_inputs_are_those_recorded(op, dtype):
             key = f"{dtype}/{case}/{name}_sha256"
             assert inputs.sha256(array) == recording[key].item().decode(), key
             checked.add(key)
-    assert checked == {key for key in recording
-                       if key.startswith(dtype) and key.endswith("_sha256")}
+    assert checked == {
+        key for key in recording if key.startswith(dtype) and key.endswith("_sha256")
+    }
 
 
 def test_the_set_of_the_recordings_has_its_bytes():
@@ -130,10 +133,10 @@ def test_numpy_pooling_is_that_of_theano(dtype):
 def test_theano_passes_the_whole_gradient_through_a_rectifier_at_zero(dtype):
     recording = golden.load("ops/rectify.npz")
     arrays = dict(inputs.rectify_cases(dtype))["around_zero"]
-    np.testing.assert_array_equal(recording[f"{dtype}/around_zero/out"],
-                                  np.maximum(0, arrays["v"]))
-    np.testing.assert_array_equal(recording[f"{dtype}/around_zero/gv"],
-                                  arrays["g"] * (arrays["v"] >= 0))
+    np.testing.assert_array_equal(recording[f"{dtype}/around_zero/out"], np.maximum(0, arrays["v"]))
+    np.testing.assert_array_equal(
+        recording[f"{dtype}/around_zero/gv"], arrays["g"] * (arrays["v"] >= 0)
+    )
 
 
 def test_equal_windows_give_equal_sums():

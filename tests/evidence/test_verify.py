@@ -30,8 +30,11 @@ def report():
 def failures(*parts):
     """The names of the rows that fail, without their dtype."""
     checks = verify.verify(parts=parts).checks
-    assert all(check.passed == (check.measured <= check.bound) for check in checks
-               if check.bound is not None)
+    assert all(
+        check.passed == (check.measured <= check.bound)
+        for check in checks
+        if check.bound is not None
+    )
     return {check.quantity for check in checks if not check.passed}
 
 
@@ -65,26 +68,34 @@ def test_this_machine_passes(report):
     names = {check.quantity.rpartition(":")[0] for check in report.checks}
     assert "frontend" in names and {f"initial {name}" for name in list_recipes()} <= names
     for dtype in DTYPES:
-        assert {f"ops {op} {dtype}" for op in ("conv2d", "max_pool", "rectify", "softmax",
-                                               "softmax_unfused", "one_pass")} <= names
+        assert {
+            f"ops {op} {dtype}"
+            for op in ("conv2d", "max_pool", "rectify", "softmax", "softmax_unfused", "one_pass")
+        } <= names
         assert {f"network {name} {dtype}" for name in list_recipes()} <= names
 
 
 def test_every_recorded_run_is_in_the_ladder(report):
     recordings = {name.rpartition(".")[0] for name in golden.manifest()}
-    runs = {f"program {run.replace('-', ' ')}" for folder, _, run in
-            (name.partition("/") for name in recordings) if folder == "program"}
+    runs = {
+        f"program {run.replace('-', ' ')}"
+        for folder, _, run in (name.partition("/") for name in recordings)
+        if folder == "program"
+    }
     assert set(report.left_out) == runs
     assert runs <= {rung.name for rung in verify.list_rungs("cpu", {})}
 
 
 def test_the_digests_are_of_the_trained_parameters(report):
-    assert set(report.parameters_sha256) == {f"{name} {dtype}" for name in list_recipes()
-                                             for dtype in DTYPES}
+    assert set(report.parameters_sha256) == {
+        f"{name} {dtype}" for name in list_recipes() for dtype in DTYPES
+    }
     assert len(set(report.parameters_sha256.values())) == 10
     _, after = take_steps("page", "float32", {10})
-    joined = b"".join(after[10][name].tobytes() for name in (
-        "conv_W", "conv_b", "hidden_W", "hidden_b", "softmax_W", "softmax_b"))
+    joined = b"".join(
+        after[10][name].tobytes()
+        for name in ("conv_W", "conv_b", "hidden_W", "hidden_b", "softmax_W", "softmax_b")
+    )
     digest = inputs.sha256(np.frombuffer(joined, np.uint8))
     assert digest == report.parameters_sha256["page float32"]
 
@@ -93,7 +104,11 @@ def test_a_short_run_of_the_program():
     checks = verify.verify(parts=["third"]).checks
     whole = [check for check in checks if check.quantity.startswith("program")]
     assert [check.quantity.partition(": ")[2] for check in whole] == [
-        "cost", "parameters after 1", "parameters after 24", "printed lines that differ"]
+        "cost",
+        "parameters after 1",
+        "parameters after 24",
+        "printed lines that differ",
+    ]
     assert all(check.passed for check in checks)
 
 
@@ -103,9 +118,22 @@ def test_the_text_says_what_a_paper_needs(report, monkeypatch, capsys):
     printed = capsys.readouterr()
     assert printed.err == ""
     for words in (
-        "quantity", "recorded by", "bound", "measured here", "pass", "pytensor", "numpy", "scipy",
-        "librosa", "g++", "processor", "instruction set", "threads", "To cite: Deep Unlearning",
-        report.parameters_sha256["last float64"], "Left out by --quick: program first float64",
+        "quantity",
+        "recorded by",
+        "bound",
+        "measured here",
+        "pass",
+        "pytensor",
+        "numpy",
+        "scipy",
+        "librosa",
+        "g++",
+        "processor",
+        "instruction set",
+        "threads",
+        "To cite: Deep Unlearning",
+        report.parameters_sha256["last float64"],
+        "Left out by --quick: program first float64",
     ):
         assert words in printed.out, words
     assert "FAIL" not in printed.out
@@ -137,8 +165,9 @@ def test_a_failure_gives_status_1_and_says_why(monkeypatch, capsys):
 
 def test_it_names_a_rectifier_without_gradient_at_zero(monkeypatch):
     monkeypatch.setattr(rectify, "ge", gt)
-    assert failures("rectify") == both("ops rectify *: gv", "ops rectify *: gp",
-                                       "ops rectify *: gb")
+    assert failures("rectify") == both(
+        "ops rectify *: gv", "ops rectify *: gp", "ops rectify *: gb"
+    )
 
 
 def first_only(wins):
@@ -164,8 +193,11 @@ def test_it_names_a_pooling_gradient_for_the_first_maximum_only(monkeypatch):
 
 
 def test_it_names_a_first_maximum_in_the_one_pass_as_well(monkeypatch):
-    perform = mutate(rewrites.ConvPool.perform, "p[0][:, :, :, None, :, None]",
-                     "p[0][:, :, :, None, :, None]\n    wins = first_only(wins)")
+    perform = mutate(
+        rewrites.ConvPool.perform,
+        "p[0][:, :, :, None, :, None]",
+        "p[0][:, :, :, None, :, None]\n    wins = first_only(wins)",
+    )
     perform.__globals__["first_only"] = first_only
     monkeypatch.setattr(rewrites, "ConvPool", in_python(rewrites.ConvPool, perform))
     assert failures("one_pass") == both("ops one_pass *: gW")
@@ -204,8 +236,10 @@ def test_it_names_centred_frames(monkeypatch):
     stft = librosa.stft
     monkeypatch.setattr(librosa, "stft", lambda y, **kw: stft(y, **{**kw, "center": True}))
     assert failures("frontend") == {
-        "frontend: mel power, each entry", "frontend: patches, share of other entries",
-        "frontend: patches, each entry"}
+        "frontend: mel power, each entry",
+        "frontend: patches, share of other entries",
+        "frontend: patches, each entry",
+    }
 
 
 def test_it_names_a_changed_recording_and_goes_on(monkeypatch, tmp_path):
@@ -218,8 +252,9 @@ def test_it_names_a_changed_recording_and_goes_on(monkeypatch, tmp_path):
     checks = verify.verify(parts=("initial", "rectify")).checks
     failed = [check for check in checks if not check.passed]
     assert [check.quantity for check in failed] == [f"initial {name}" for name in EPOCHS]
-    assert all("network/initial.npz" in check.measured and "changed" in check.measured
-               for check in failed)
+    assert all(
+        "network/initial.npz" in check.measured and "changed" in check.measured for check in failed
+    )
     assert sum(check.quantity.startswith("ops rectify") for check in checks) == 8
 
 
@@ -227,5 +262,5 @@ def test_a_machine_without_a_compiler_fails_with_the_reason(monkeypatch):
     import pytensor
 
     monkeypatch.setattr(pytensor.config, "cxx", "")
-    check, = verify.verify(parts=["one_pass"]).checks[:1]
+    (check,) = verify.verify(parts=["one_pass"]).checks[:1]
     assert not check.passed and "no C++ compiler" in check.measured

@@ -46,7 +46,10 @@ def assert_same(result, whole):
             a, b = getattr(result.model, which)[name], getattr(whole.model, which)[name]
             assert a.tobytes() == b.tobytes(), name
     assert (result.patience, result.best_iteration, result.test_error) == (
-        whole.patience, whole.best_iteration, whole.test_error)
+        whole.patience,
+        whole.best_iteration,
+        whole.test_error,
+    )
 
 
 def interrupt(monkeypatch, folder, at):
@@ -86,12 +89,15 @@ def test_a_finished_run_is_only_read(tmp_path, whole):
     assert_same(result, whole)
 
 
-@pytest.mark.parametrize("damage", [
-    lambda p: p.write_bytes(p.read_bytes()[:-100]),
-    lambda p: p.write_bytes(b""),
-    lambda p: p.write_bytes(p.read_bytes().replace(b"costs", b"cXsts")),
-    lambda p: p.write_bytes(bytes(b ^ (i % 997 == 5) for i, b in enumerate(p.read_bytes()))),
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda p: p.write_bytes(p.read_bytes()[:-100]),
+        lambda p: p.write_bytes(b""),
+        lambda p: p.write_bytes(p.read_bytes().replace(b"costs", b"cXsts")),
+        lambda p: p.write_bytes(bytes(b ^ (i % 997 == 5) for i, b in enumerate(p.read_bytes()))),
+    ],
+)
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, whole, monkeypatch, damage):
     interrupt(monkeypatch, tmp_path, 5)
     newest = sorted(tmp_path.iterdir())[-1]
@@ -111,9 +117,10 @@ def test_where_all_are_damaged_new_ones_are_kept(tmp_path, whole, monkeypatch):
     assert_same(train(sets(), checkpoint=tmp_path, **RUN), whole)
 
 
-@pytest.mark.parametrize("change", [
-    {"learning_rate": 0.01}, {"seed": 1}, {"floatX": "float64"}, {"recipe": "third", "n_out": 10},
-])
+@pytest.mark.parametrize(
+    "change",
+    [{"learning_rate": 0.01}, {"seed": 1}, {"floatX": "float64"}, {"recipe": "third", "n_out": 10}],
+)
 def test_the_state_of_another_run_is_refused(tmp_path, monkeypatch, change):
     interrupt(monkeypatch, tmp_path, 1)
     with pytest.raises(ValueError, match="another run"):
@@ -131,7 +138,13 @@ def test_more_epochs_continue_a_run(tmp_path, whole):
 def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path, whole):
     run = ", ".join(f"{name}={value!r}" for name, value in RUN.items())
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    command = [sys.executable, "-c", SCRIPT.format(run=run), str(tmp_path / "c"), str(tmp_path / "r")]
+    command = [
+        sys.executable,
+        "-c",
+        SCRIPT.format(run=run),
+        str(tmp_path / "c"),
+        str(tmp_path / "r"),
+    ]
     kills = 0
     while not (tmp_path / "r.npz").exists():
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)

@@ -49,8 +49,9 @@ def test_patience_ends_a_run_without_improvement():
     # Iteration 4 is the first whose number is not below the patience.
     steps, result = play([0.5] * 99, patience=4, validation_frequency=10)
     assert len(steps.calls) == 5 and result.validation == []
-    assert result.log[-1] == ("Best validation score of inf % obtained at iteration 1,with test "
-                              "performance 0.000000 %")
+    assert result.log[-1] == (
+        "Best validation score of inf % obtained at iteration 1,with test performance 0.000000 %"
+    )
 
 
 def test_an_improvement_doubles_the_patience():
@@ -93,7 +94,9 @@ def test_ctrl_c_ends_the_loop_and_keeps_what_was_reached():
     steps, result = play([0.5] * 9, interrupt_at=13, validation_frequency=10)
     assert result.interrupted and len(result.costs) == 13
     assert "manually stopped" in result.log
-    assert result.log[-1].startswith("Best validation score of 50.000000 % obtained at iteration 10,")
+    assert result.log[-1].startswith(
+        "Best validation score of 50.000000 % obtained at iteration 10,"
+    )
 
 
 FEW = settings(max_examples=40, deadline=None)
@@ -102,19 +105,30 @@ FEW = settings(max_examples=40, deadline=None)
 def play_program(losses, n_train_batches, patience, frequency, n_epochs):
     validation = iter(losses)
     steps = SimpleNamespace(
-        n_batches=[n_train_batches], best=None, start_epoch=lambda epoch: None,
+        n_batches=[n_train_batches],
+        best=None,
+        start_epoch=lambda epoch: None,
         network=SimpleNamespace(values=dict, x=SimpleNamespace(dtype="float64")),
-        train=lambda indices: (0.0 for _ in indices), validate=lambda: next(validation), test=lambda: 0.5,
+        train=lambda indices: (0.0 for _ in indices),
+        validate=lambda: next(validation),
+        test=lambda: 0.5,
     )
-    recipe = load_recipe("third", patience=patience, validation_frequency=frequency, n_epochs=n_epochs)
+    recipe = load_recipe(
+        "third", patience=patience, validation_frequency=frequency, n_epochs=n_epochs
+    )
     result = Result()
     run_epochs(recipe, steps, result, result.log.append)
     return result
 
 
 @FEW
-@given(st.lists(st.floats(0, 1), min_size=200, max_size=200), st.integers(1, 30), st.integers(1, 60),
-       st.integers(1, 40), st.integers(1, 8))
+@given(
+    st.lists(st.floats(0, 1), min_size=200, max_size=200),
+    st.integers(1, 30),
+    st.integers(1, 60),
+    st.integers(1, 40),
+    st.integers(1, 8),
+)
 def test_the_loop_is_that_of_the_program(losses, n_train_batches, patience, frequency, n_epochs):
     result = play_program(losses, n_train_batches, patience, frequency, n_epochs)
     # The loop of 2013, counting only.
@@ -135,9 +149,15 @@ def test_the_loop_is_that_of_the_program(losses, n_train_batches, patience, freq
     assert (len(result.costs), result.validation, result.patience) == (iteration + 1, seen, waits)
     assert (result.best_validation_error, result.best_iteration) == (best, best_iteration + 1)
     number = r"(\d+\.\d{6}|inf)"
-    assert re.fullmatch(rf"Best validation score of {number} % obtained at iteration \d+,with test "
-                        rf"performance {number} %", result.log[-1])
+    assert re.fullmatch(
+        rf"Best validation score of {number} % obtained at iteration \d+,with test "
+        rf"performance {number} %",
+        result.log[-1],
+    )
     for line in result.log[:-2]:
         assert re.fullmatch(
-            rf"training @ iter =  \d+00|training @ iter =  0|( {{5}})?epoch \d+, minibatch \d+/\d+, "
-            rf"(validation error|test error of best model) {number} %", line)
+            r"training @ iter =  \d+00|training @ iter =  0|"
+            r"( {5})?epoch \d+, minibatch \d+/\d+, "
+            rf"(validation error|test error of best model) {number} %",
+            line,
+        )

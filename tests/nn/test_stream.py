@@ -52,10 +52,19 @@ def read_epoch(stream, epoch, n_minibatches, first=0):
 # --- the order ---
 
 
-@pytest.mark.parametrize("n, batch_size, most", [
-    (4000, 10, 4), (4000, 7, 3), (1299, 10, 9), (1300, 10, 1), (1429, 130, 2), (100, 10, 3),
-    (140, 50, 1), (3000, 300, 2),
-])
+@pytest.mark.parametrize(
+    "n, batch_size, most",
+    [
+        (4000, 10, 4),
+        (4000, 7, 3),
+        (1299, 10, 9),
+        (1300, 10, 1),
+        (1429, 130, 2),
+        (100, 10, 3),
+        (140, 50, 1),
+        (3000, 300, 2),
+    ],
+)
 def test_a_shuffled_epoch_is_a_permutation_read_in_runs(tmp_path, n, batch_size, most):
     x, y = number_rows(tmp_path / "x.npy", n), np.arange(n) * 3
     stream = Stream(x, y, batch_size, most, 2, "float64", seed=5)
@@ -71,8 +80,9 @@ def test_a_shuffled_epoch_is_a_permutation_read_in_runs(tmp_path, n, batch_size,
         assert sorted(order) == list(range(len(x_block))) and len(order) < (most + 1) * run
         heads = x_block[::run, 0]
         assert (heads % run == 0).all()
-        np.testing.assert_array_equal(x_block[:, 0], np.repeat(heads, run)[: len(order)]
-                                      + np.arange(len(order)) % run)
+        np.testing.assert_array_equal(
+            x_block[:, 0], np.repeat(heads, run)[: len(order)] + np.arange(len(order)) % run
+        )
 
 
 def test_the_order_follows_from_seed_and_epoch_alone(tmp_path):
@@ -126,8 +136,10 @@ def sets(tmp_path_factory):
 
 @pytest.mark.parametrize("floatX", ["float32", "float64"])
 def test_stored_order_gives_the_bits_of_a_set_in_memory(sets, floatX):
-    results = [train(sets, "page", floatX, shuffle=False, memory_mb=memory_mb, **SMALL)
-               for memory_mb in (None, 45)]
+    results = [
+        train(sets, "page", floatX, shuffle=False, memory_mb=memory_mb, **SMALL)
+        for memory_mb in (None, 45)
+    ]
     a, b = results
     assert a.costs.tobytes() == b.costs.tobytes() and a.validation == b.validation
     assert a.log == b.log
@@ -203,8 +215,9 @@ def test_memory_that_holds_no_runs_is_refused(sets):
             train(sets, "page", memory_mb=memory_mb, **SMALL)
 
 
-@pytest.mark.parametrize("change", [np.asfortranarray, lambda x: x.astype(">f4"),
-                                    lambda x: x.astype(np.int16)])
+@pytest.mark.parametrize(
+    "change", [np.asfortranarray, lambda x: x.astype(">f4"), lambda x: x.astype(np.int16)]
+)
 def test_arrays_that_cannot_be_streamed_are_refused(change):
     split = change(np.zeros((4000, 2560), "float32")), np.arange(4000) % 2
     with pytest.raises(ValueError, match="C order"):
@@ -254,8 +267,10 @@ def made(tmp_path):
 
 def test_a_set_is_known_by_its_content(made):
     dataset = open_dataset(made)
-    read = {name: check_finite(getattr(dataset, name).x, name, "float32")
-            for name in ("train", "valid", "test")}
+    read = {
+        name: check_finite(getattr(dataset, name).x, name, "float32")
+        for name in ("train", "valid", "test")
+    }
     assert read == dataset.sha256 and len(set(read.values())) == 3
     assert read["test"] == check_finite(np.array(dataset.test.x), "test", "float32")
 

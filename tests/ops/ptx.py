@@ -15,8 +15,22 @@ from types import SimpleNamespace
 
 C_TYPES = {"f32": "float", "f64": "double", "pred": "uint8_t", "b8": "uint8_t", "u8": "uint8_t"}
 C_TYPES |= {f"{k}{n}": f"{'' if k == 's' else 'u'}int{n}_t" for k in "bsu" for n in (16, 32, 64)}
-SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "rem": "%", "and": "&", "or": "|",
-         "xor": "^", "eq": "==", "ne": "!=", "lt": "<", "gt": ">", "le": "<=", "ge": ">="}
+SIGNS = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "rem": "%",
+    "and": "&",
+    "or": "|",
+    "xor": "^",
+    "eq": "==",
+    "ne": "!=",
+    "lt": "<",
+    "gt": ">",
+    "le": "<=",
+    "ge": ">=",
+}
 HEAD = """
 #include <fenv.h>
 #include <math.h>
@@ -97,7 +111,8 @@ def translate_kernel(name, body):
             code.append(line[1:] + ";")
         elif line not in ("", "{", "}"):
             guard, turned, predicate, op, rest = re.fullmatch(
-                r"(@(!?)(%p\d+)\s+)?([\w.]+)\s*(.*);", line).groups()
+                r"(@(!?)(%p\d+)\s+)?([\w.]+)\s*(.*);", line
+            ).groups()
             operands = re.findall(r"\{[^}]*\}|\[[^]]*\]|[^,\s{}[\]]+", rest)
             if op == "bar.sync":
                 barriers.append(f"case {len(barriers) + 1}: goto B{len(barriers) + 1};")
@@ -106,8 +121,13 @@ def translate_kernel(name, body):
             else:
                 condition = f"if ({turned}{value(predicate, offsets)}) " if guard else ""
                 code.append(condition + translate_line(op.split("."), operands, offsets))
-    return KERNEL.format(name=name, registers=registers, barriers=" ".join(barriers),
-                         code="\n".join(code), shared=shared)
+    return KERNEL.format(
+        name=name,
+        registers=registers,
+        barriers=" ".join(barriers),
+        code="\n".join(code),
+        shared=shared,
+    )
 
 
 def value(operand, offsets):
@@ -147,8 +167,11 @@ def translate_line(words, operands, offsets):
         return f"{value(operands[0], offsets)} = *{pointer};"  # C widens as PTX does
     if op == "mov" and operands[0].startswith("{"):
         bits = ("B" if "%fd" in operands[1] else "") + f"({value(operands[1], offsets)})"
-        return " ".join(f"{value(v, offsets)} = {bits} >> {32 * i};"
-                        for i, v in enumerate(re.findall(r"%\w+", operands[0])) if v != "%temp")
+        return " ".join(
+            f"{value(v, offsets)} = {bits} >> {32 * i};"
+            for i, v in enumerate(re.findall(r"%\w+", operands[0]))
+            if v != "%temp"
+        )
     if op == "mov" and operands[1].startswith("{"):
         low, high = (value(v, offsets) for v in re.findall(r"%\w+", operands[1]))
         return f"{value(operands[0], offsets)} = D((uint32_t){low} | (uint64_t){high} << 32);"

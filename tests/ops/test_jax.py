@@ -48,9 +48,13 @@ def awkward_cases(dtype):
     bits = np.random.RandomState(4).randint(0, 2**31, (4, 7, 21, 2)).astype("uint32")
     bits[..., 1] &= 2**22 - 1
     return [
-        (Conv2D(), x, W), (ConvPool((3, 9)), x, W), (Conv2DGradInput(), W, dz),
-        (Conv2DGradFilters(), x, dz), (ConvPoolGradFilters((3, 9)), x, bits, wins, W),
-        (MaxPool((3, 9)), z), (ConvPool((3, 9)), draw((0, 2, 40, 75), dtype), W),
+        (Conv2D(), x, W),
+        (ConvPool((3, 9)), x, W),
+        (Conv2DGradInput(), W, dz),
+        (Conv2DGradFilters(), x, dz),
+        (ConvPoolGradFilters((3, 9)), x, bits, wins, W),
+        (MaxPool((3, 9)), z),
+        (ConvPool((3, 9)), draw((0, 2, 40, 75), dtype), W),
         (Conv2DGradFilters(), x[:0], dz[:0]),
     ]
 
@@ -105,15 +109,18 @@ def test_xla_s_own_lowering_is_close_to_c(computed):
             np.testing.assert_allclose(a, b, rtol=0, atol=2000 * np.finfo(a.dtype).eps * scale)
 
 
-@pytest.mark.parametrize("check, arguments", [
-    (check_op, ("conv2d", "float64", "jax")),
-    (check_op, ("conv2d", "float32", "jax-ffi")),
-    (check_op, ("softmax", "float32", "jax")),
-    (check_one_pass, ("float64", "jax")),
-    (check_network, ("third", "float32", {}, "jax")),
-    (check_network, ("page", "float64", {}, "jax-ffi")),
-    (check_program, ("third", "float64", "jax-ffi")),
-])
+@pytest.mark.parametrize(
+    "check, arguments",
+    [
+        (check_op, ("conv2d", "float64", "jax")),
+        (check_op, ("conv2d", "float32", "jax-ffi")),
+        (check_op, ("softmax", "float32", "jax")),
+        (check_one_pass, ("float64", "jax")),
+        (check_network, ("third", "float32", {}, "jax")),
+        (check_network, ("page", "float64", {}, "jax-ffi")),
+        (check_program, ("third", "float64", "jax-ffi")),
+    ],
+)
 def test_recordings_of_theano_and_of_the_program_are_met(check, arguments):
     """Within the bounds that the C code is held to; they stand in verify."""
     for quantity, bound, measured in check(*arguments):
@@ -198,15 +205,26 @@ def test_an_interrupt_leaves_parameters_and_costs_of_the_same_step(steps, monkey
 def test_a_graph_exported_for_cuda_calls_our_kernels():
     x, W, y = pt.tensor4(dtype="float32"), pt.tensor4(dtype="float32"), pt.ivector()
     p, winners = ConvPool((2, 2))(x, W)
-    outputs = [ConvPoolGradFilters((2, 2))(x, winners, p, W),
-               NegativeLogLikelihood()(p.flatten(2), y)[0]]
+    outputs = [
+        ConvPoolGradFilters((2, 2))(x, winners, p, W),
+        NegativeLogLikelihood()(p.flatten(2), y)[0],
+    ]
     step = compile_function([x, W, y], outputs, device="jax-ffi").vm.jit_fn.step
     names = [f"deep_artists_{name}" for name in ("conv_pool", "conv_pool_grad", "nll")]
     exported = jax.export.export(
-        jax.jit(step), platforms=["cuda"],
+        jax.jit(step),
+        platforms=["cuda"],
         disabled_checks=[jax.export.DisabledSafetyCheck.custom_call(name) for name in names],
-    )(*(jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in (
-        ((2, 1, 9, 9), "float32"), ((3, 1, 2, 2), "float32"), ((2,), "int32"))))
+    )(
+        *(
+            jax.ShapeDtypeStruct(shape, dtype)
+            for shape, dtype in (
+                ((2, 1, 9, 9), "float32"),
+                ((3, 1, 2, 2), "float32"),
+                ((2,), "int32"),
+            )
+        )
+    )
     assert exported.platforms == ("cuda",)
     for name in names:
         assert f"@{name}(" in exported.mlir_module()
@@ -262,27 +280,35 @@ def test_a_compiler_that_fails_leaves_nothing(monkeypatch, tmp_path):
     assert list((tmp_path / "deep_artists").iterdir()) == []
 
 
-@pytest.mark.parametrize("op, shapes", [
-    (Conv2D(), [(1, 2, 5, 5), (1, 3, 2, 2)]),
-    (Conv2DGradFilters(), [(1, 2, 5, 5), (1, 3, 6, 2)]),
-    (ConvPoolGradFilters((2, 2)), [(1, 1, 5, 5), (1, 1, 4, 1), (1, 1, 2, 3), (1, 1, 2, 2)]),
-])
+@pytest.mark.parametrize(
+    "op, shapes",
+    [
+        (Conv2D(), [(1, 2, 5, 5), (1, 3, 2, 2)]),
+        (Conv2DGradFilters(), [(1, 2, 5, 5), (1, 3, 6, 2)]),
+        (ConvPoolGradFilters((2, 2)), [(1, 1, 5, 5), (1, 1, 4, 1), (1, 1, 2, 3), (1, 1, 2, 2)]),
+    ],
+)
 def test_shapes_that_do_not_fit_never_reach_a_kernel(op, shapes):
-    arrays = [np.zeros(s, "uint32" if len(shapes) == 4 and i == 1 else "float32")
-              for i, s in enumerate(shapes)]
+    arrays = [
+        np.zeros(s, "uint32" if len(shapes) == 4 and i == 1 else "float32")
+        for i, s in enumerate(shapes)
+    ]
     inputs = [pt.TensorType(a.dtype, (None,) * 4)() for a in arrays]
     function = compile_function(inputs, op(*inputs), fused=False, device="jax-ffi")
     with pytest.raises(ValueError, match="do not fit"):
         function(*arrays)
 
 
-@pytest.mark.parametrize("missing, words", [
-    ("jax", "needs jax, which is not installed: pip install 'deep_artists"),
-    ("plugin", "needs jax's CUDA plugin, which is not installed: pip install"),
-    ("driver", "needs NVIDIA's driver"),
-    ("nvcc", "install NVIDIA's CUDA toolkit"),
-    ("device", "see that nvidia-smi lists a GPU"),
-])
+@pytest.mark.parametrize(
+    "missing, words",
+    [
+        ("jax", "needs jax, which is not installed: pip install 'deep_artists"),
+        ("plugin", "needs jax's CUDA plugin, which is not installed: pip install"),
+        ("driver", "needs NVIDIA's driver"),
+        ("nvcc", "install NVIDIA's CUDA toolkit"),
+        ("device", "see that nvidia-smi lists a GPU"),
+    ],
+)
 def test_what_cuda_lacks_is_named_in_one_line(monkeypatch, capsys, missing, words):
     there = ["jax", "plugin", "driver", "nvcc", "device"]
     there = there[: there.index(missing)]
@@ -299,7 +325,9 @@ def test_what_cuda_lacks_is_named_in_one_line(monkeypatch, capsys, missing, word
 
     monkeypatch.setattr(devices, "find_spec", find_spec)
     monkeypatch.setattr(devices.ctypes, "CDLL", load)
-    monkeypatch.setattr(devices.shutil, "which", lambda name, path=None: name if name in there else None)
+    monkeypatch.setattr(
+        devices.shutil, "which", lambda name, path=None: name if name in there else None
+    )
     monkeypatch.setattr(jax, "devices", list_devices)
     assert main(["train", "no-such-set", "--device", "cuda"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -314,14 +342,19 @@ def test_there_is_no_such_device(capsys):
 
 
 def test_nothing_imports_jax_unasked():
-    code = ("import sys, deep_artists.artists.train, deep_artists.cli, deep_artists.ops.compile, "
-            "deep_artists.artists.network, deep_artists.evidence.verify; assert 'jax' not in sys.modules")
+    code = (
+        "import sys, deep_artists.artists.train, deep_artists.cli, deep_artists.ops.compile, "
+        "deep_artists.artists.network, deep_artists.evidence.verify\n"
+        "assert 'jax' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 
 
 def test_a_set_read_in_blocks_trains_and_validates_alike():
     rng = np.random.RandomState(0)
-    sets = [(rng.uniform(size=(n, 2560)).astype("float32"), np.arange(n) % 3) for n in (4000, 800, 800)]
+    sets = [
+        (rng.uniform(size=(n, 2560)).astype("float32"), np.arange(n) % 3) for n in (4000, 800, 800)
+    ]
     options = dict(n_epochs=1, n_hidden=4, nkerns=1, validation_frequency=25, memory_mb=54)
     results = [train(sets, "page", device=device, **options) for device in ("cpu", "jax-ffi")]
     np.testing.assert_allclose(results[0].costs, results[1].costs, rtol=1e-5)
@@ -335,9 +368,13 @@ def test_a_single_call_waits_for_its_result(steps):
 
 
 def test_the_same_bits_are_asked_for_before_jax_looks_for_devices():
-    code = ("import os\nfrom deep_artists.ops.device import check_device\ncheck_device('jax')\n"
-            "print(os.environ['XLA_FLAGS'])")
+    code = (
+        "import os\nfrom deep_artists.ops.device import check_device\ncheck_device('jax')\n"
+        "print(os.environ['XLA_FLAGS'])"
+    )
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
     assert "--xla_gpu_deterministic_ops=true" in run.stdout, run.stderr

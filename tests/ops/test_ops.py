@@ -53,8 +53,12 @@ def run_c(op, *arrays):
 def run_python_code(code, **environment):
     """What a program of its own prints."""
     environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-    run = subprocess.run([sys.executable, "-c", code], env={**os.environ, **environment},
-                         capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stderr
     return run.stdout
 
@@ -83,8 +87,13 @@ def cases(dtype):
         (MaxPool((1, 1)), z),
         (MaxPoolGrad((2, 3)), tied, run_python(MaxPool((2, 3)), tied)[0], p),
         (ConvPool((3, 5)), x, W),
-        (ConvPoolGradFilters((3, 5)), x, run_python(ConvPool((3, 5)), x, W)[1],
-         draw((3, 11, 3, 6), dtype), W),
+        (
+            ConvPoolGradFilters((3, 5)),
+            x,
+            run_python(ConvPool((3, 5)), x, W)[1],
+            draw((3, 11, 3, 6), dtype),
+            W,
+        ),
         (FixedDot(), draw((7, 65), dtype), draw((65, 37), dtype)),
         (FixedDot(), draw((3, 2), dtype), draw((2, 0), dtype)),
         (FixedDot(), draw((3, 0), dtype), draw((0, 2), dtype)),
@@ -107,8 +116,12 @@ def test_c_equals_perform(dtype, case):
             assert np.mean(c == python) > 0.95
         else:
             # Sums of at most 130 terms below 1, in another order: 130 * eps at the very most.
-            np.testing.assert_allclose(c, python, rtol=0, atol=130 * np.finfo(dtype).eps
-                                       * max(1, np.abs(python).max(initial=0)))
+            np.testing.assert_allclose(
+                c,
+                python,
+                rtol=0,
+                atol=130 * np.finfo(dtype).eps * max(1, np.abs(python).max(initial=0)),
+            )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -116,22 +129,26 @@ def test_infer_shape_agrees(dtype):
     for op, *arrays in cases(dtype):
         inputs = [pt.TensorType(a.dtype, (None,) * a.ndim)() for a in arrays]
         outputs = op(*inputs, return_list=True)
-        shapes = pytensor.function(inputs, [o.shape for o in outputs], mode="FAST_COMPILE",
-                                   on_unused_input="ignore")(*arrays)
+        shapes = pytensor.function(
+            inputs, [o.shape for o in outputs], mode="FAST_COMPILE", on_unused_input="ignore"
+        )(*arrays)
         for shape, output in zip(shapes, run_python(op, *arrays)):
             assert tuple(shape) == output.shape, op
 
 
-@pytest.mark.parametrize("function, shapes", [
-    (conv2d, [(2, 2, 5, 6), (3, 2, 3, 2)]),
-    (lambda W, dz: Conv2DGradInput()(W, dz), [(3, 2, 3, 2), (2, 3, 3, 5)]),
-    (lambda x, dz: Conv2DGradFilters()(x, dz), [(2, 2, 5, 6), (2, 3, 3, 5)]),
-    (lambda z: max_pool_2d(z, (2, 3)), [(2, 2, 5, 7)]),
-    (lambda v: rectify(v + 0.01), [(4, 5)]),
-    (softmax, [(3, 4)]),
-    (lambda dp, p: SoftmaxGrad()(dp, p), [(3, 4), (3, 4)]),
-    (lambda A, B: FixedDot()(A, B), [(3, 4), (4, 5)]),
-])
+@pytest.mark.parametrize(
+    "function, shapes",
+    [
+        (conv2d, [(2, 2, 5, 6), (3, 2, 3, 2)]),
+        (lambda W, dz: Conv2DGradInput()(W, dz), [(3, 2, 3, 2), (2, 3, 3, 5)]),
+        (lambda x, dz: Conv2DGradFilters()(x, dz), [(2, 2, 5, 6), (2, 3, 3, 5)]),
+        (lambda z: max_pool_2d(z, (2, 3)), [(2, 2, 5, 7)]),
+        (lambda v: rectify(v + 0.01), [(4, 5)]),
+        (softmax, [(3, 4)]),
+        (lambda dp, p: SoftmaxGrad()(dp, p), [(3, 4), (3, 4)]),
+        (lambda A, B: FixedDot()(A, B), [(3, 4), (4, 5)]),
+    ],
+)
 def test_gradient_equals_finite_differences(function, shapes):
     points = [draw(shape, "float64", seed) for seed, shape in enumerate(shapes)]
     verify_grad(function, points, rng=np.random.RandomState(1), mode=cpu_mode(fused=False))
@@ -139,7 +156,7 @@ def test_gradient_equals_finite_differences(function, shapes):
 
 def test_every_tied_cell_receives_the_full_gradient():
     z = np.array([[[[1.0, 1.0, 0.0], [0.0, 1.0, 9.0]]]])
-    dz, = run_c(MaxPoolGrad((2, 2)), z, np.array([[[[1.0]]]]), np.array([[[[5.0]]]]))
+    (dz,) = run_c(MaxPoolGrad((2, 2)), z, np.array([[[[1.0]]]]), np.array([[[[5.0]]]]))
     np.testing.assert_array_equal(dz, [[[[5.0, 5.0, 0.0], [0.0, 5.0, 0.0]]]])
 
 
@@ -163,38 +180,51 @@ def test_the_convolution_flips_the_filters():
     x = np.zeros((1, 1, 3, 3))
     x[0, 0, 1, 1] = 1
     W = np.arange(9.0).reshape(1, 1, 3, 3)
-    z, = run_c(Conv2D(), np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1))), W)
+    (z,) = run_c(Conv2D(), np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1))), W)
     np.testing.assert_array_equal(z, W)  # an impulse returns the filter, unturned
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: conv2d(np.zeros((1, 2, 5, 5)), np.zeros((1, 3, 2, 2))), "(1, 3, 2, 2)"),
-    (lambda: conv2d(np.zeros((1, 1, 5, 5)), np.zeros((1, 1, 6, 2))), "no larger"),
-    (lambda: conv2d(np.zeros((5, 5)), np.zeros((1, 1, 2, 2))), "4 dimensions"),
-    (lambda: conv2d(np.zeros((1, 1, 5, 5), "float32"), np.zeros((1, 1, 2, 2))), "one dtype"),
-    (lambda: conv2d(np.zeros((1, 1, 5, 5), int), np.zeros((1, 1, 2, 2), int)), "float32 or float64"),
-    (lambda: max_pool_2d(np.zeros((1, 1, 5, 5)), (0, 2)), "positive"),
-    (lambda: max_pool_2d(np.zeros((1, 1, 5, 5)), (2.5, 2)), "positive"),
-    (lambda: max_pool_2d(np.zeros((5, 5)), (2, 2)), "4 dimensions"),
-    (lambda: softmax(np.zeros(3)), "matrix"),
-    (lambda: SoftmaxGrad()(np.zeros((2, 2)), np.zeros((2, 2), "float32")), "one dtype"),
-    (lambda: NegativeLogLikelihoodGrad()(pt.dmatrix(), pt.ivector(), pt.dscalar()), "vector"),
-    (lambda: ConvPoolGradFilters((2, 2))(pt.ftensor4(), pt.tensor4(dtype="uint32"),
-                                         pt.dtensor4(), pt.ftensor4()), "one dtype"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: conv2d(np.zeros((1, 2, 5, 5)), np.zeros((1, 3, 2, 2))), "(1, 3, 2, 2)"),
+        (lambda: conv2d(np.zeros((1, 1, 5, 5)), np.zeros((1, 1, 6, 2))), "no larger"),
+        (lambda: conv2d(np.zeros((5, 5)), np.zeros((1, 1, 2, 2))), "4 dimensions"),
+        (lambda: conv2d(np.zeros((1, 1, 5, 5), "float32"), np.zeros((1, 1, 2, 2))), "one dtype"),
+        (
+            lambda: conv2d(np.zeros((1, 1, 5, 5), int), np.zeros((1, 1, 2, 2), int)),
+            "float32 or float64",
+        ),
+        (lambda: max_pool_2d(np.zeros((1, 1, 5, 5)), (0, 2)), "positive"),
+        (lambda: max_pool_2d(np.zeros((1, 1, 5, 5)), (2.5, 2)), "positive"),
+        (lambda: max_pool_2d(np.zeros((5, 5)), (2, 2)), "4 dimensions"),
+        (lambda: softmax(np.zeros(3)), "matrix"),
+        (lambda: SoftmaxGrad()(np.zeros((2, 2)), np.zeros((2, 2), "float32")), "one dtype"),
+        (lambda: NegativeLogLikelihoodGrad()(pt.dmatrix(), pt.ivector(), pt.dscalar()), "vector"),
+        (
+            lambda: ConvPoolGradFilters((2, 2))(
+                pt.ftensor4(), pt.tensor4(dtype="uint32"), pt.dtensor4(), pt.ftensor4()
+            ),
+            "one dtype",
+        ),
+    ],
+)
 def test_errors_at_graph_building_name_the_shapes(call, words):
     with pytest.raises((TypeError, ValueError)) as error:
         call()
     assert words in str(error.value)
 
 
-@pytest.mark.parametrize("op, arrays, words", [
-    (Conv2D(), [(1, 2, 5, 5), (1, 3, 2, 2)], "(1, 3, 2, 2)"),
-    (Conv2DGradFilters(), [(1, 2, 5, 5), (1, 3, 6, 2)], "(1, 3, 6, 2)"),
-    (Conv2DGradInput(), [(4, 2, 5, 5), (1, 3, 6, 2)], "3 maps"),
-    (MaxPoolGrad((2, 2)), [(1, 1, 4, 4), (1, 1, 2, 2), (1, 1, 2, 1)], "(1, 1, 2, 2)"),
-    (FixedDot(), [(2, 3), (4, 5)], "(2, 3) and (4, 5)"),
-])
+@pytest.mark.parametrize(
+    "op, arrays, words",
+    [
+        (Conv2D(), [(1, 2, 5, 5), (1, 3, 2, 2)], "(1, 3, 2, 2)"),
+        (Conv2DGradFilters(), [(1, 2, 5, 5), (1, 3, 6, 2)], "(1, 3, 6, 2)"),
+        (Conv2DGradInput(), [(4, 2, 5, 5), (1, 3, 6, 2)], "3 maps"),
+        (MaxPoolGrad((2, 2)), [(1, 1, 4, 4), (1, 1, 2, 2), (1, 1, 2, 1)], "(1, 1, 2, 2)"),
+        (FixedDot(), [(2, 3), (4, 5)], "(2, 3) and (4, 5)"),
+    ],
+)
 def test_errors_when_the_graph_runs_name_the_shapes(op, arrays, words):
     with pytest.raises(ValueError) as error:
         run_c(op, *(np.zeros(shape) for shape in arrays))
@@ -246,10 +276,16 @@ def op_types(function):
     return {type(node.op) for node in function.maker.fgraph.apply_nodes}
 
 
-@pytest.mark.parametrize("name, floatX", [
-    ("first", "float64"), ("second", "float32"), ("third", "float64"), ("last", "float32"),
-    ("page", "float64"),
-])
+@pytest.mark.parametrize(
+    "name, floatX",
+    [
+        ("first", "float64"),
+        ("second", "float32"),
+        ("third", "float64"),
+        ("last", "float32"),
+        ("page", "float64"),
+    ],
+)
 def test_fused_equals_unfused(name, floatX):
     fused, unfused = build_step(load_recipe(name), floatX, 37)
     x, y = golden.make_dataset(2010, 10)[1]
@@ -263,14 +299,17 @@ def test_fused_equals_unfused(name, floatX):
 
 
 @pytest.mark.parametrize("floatX", DTYPES)
-@pytest.mark.parametrize("shape, W_shape, ds", [
-    ((5, 1, 64, 40), (10, 1, 33, 11), (16, 10)),
-    ((5, 1, 64, 40), (15, 1, 9, 9), (2, 2)),
-    ((5, 1, 64, 40), (15, 1, 9, 9), (8, 8)),
-    ((2, 3, 20, 75), (7, 3, 4, 5), (3, 9)),
-    ((2, 1, 9, 9), (1, 1, 9, 9), (1, 1)),
-    ((0, 1, 9, 9), (2, 1, 3, 3), (2, 2)),
-])
+@pytest.mark.parametrize(
+    "shape, W_shape, ds",
+    [
+        ((5, 1, 64, 40), (10, 1, 33, 11), (16, 10)),
+        ((5, 1, 64, 40), (15, 1, 9, 9), (2, 2)),
+        ((5, 1, 64, 40), (15, 1, 9, 9), (8, 8)),
+        ((2, 3, 20, 75), (7, 3, 4, 5), (3, 9)),
+        ((2, 1, 9, 9), (1, 1, 9, 9), (1, 1)),
+        ((0, 1, 9, 9), (2, 1, 3, 3), (2, 2)),
+    ],
+)
 def test_one_pass_equals_two_bit_for_bit(shape, W_shape, ds, floatX):
     x, W = draw(shape, floatX), draw(W_shape, floatX, 1)
     x[:1] = 0
@@ -310,25 +349,27 @@ def draw_patches(dtype):
     rng = np.random.RandomState(4)
     plain = rng.uniform(size=(3, 64, 40))
     with np.errstate(over="ignore"):
-        return np.stack([
-            *plain,
-            rng.standard_normal((64, 40)),
-            10 ** rng.uniform(-12, 2, (64, 40)),
-            plain[0] * 10 ** (-np.arange(64.0) / 6)[:, None],  # loud basses
-            rng.randint(3, size=(64, 40)),  # ties
-            np.tile(rng.uniform(size=(4, 5)), (16, 8)),  # ties everywhere
-            0.5 + 1e-7 * rng.uniform(size=(64, 40)),  # the last bits decide
-            0.5 + 1e-5 * rng.uniform(size=(64, 40)),
-            np.full((64, 40), 0.37),
-            np.zeros((64, 40)),
-            np.eye(64, 40),
-            plain[0] * 1e-30,
-            plain[0] * 1e30,
-            plain[0] * 1e300,
-            np.where(plain[1] > 0.999, np.nan, plain[1]),
-            np.where(plain[1] > 0.999, np.inf, plain[1]),
-            *rng.uniform(size=(15, 64, 40)) * 10.0 ** -np.arange(15)[:, None, None],
-        ]).astype(dtype)[:, None]
+        return np.stack(
+            [
+                *plain,
+                rng.standard_normal((64, 40)),
+                10 ** rng.uniform(-12, 2, (64, 40)),
+                plain[0] * 10 ** (-np.arange(64.0) / 6)[:, None],  # loud basses
+                rng.randint(3, size=(64, 40)),  # ties
+                np.tile(rng.uniform(size=(4, 5)), (16, 8)),  # ties everywhere
+                0.5 + 1e-7 * rng.uniform(size=(64, 40)),  # the last bits decide
+                0.5 + 1e-5 * rng.uniform(size=(64, 40)),
+                np.full((64, 40), 0.37),
+                np.zeros((64, 40)),
+                np.eye(64, 40),
+                plain[0] * 1e-30,
+                plain[0] * 1e30,
+                plain[0] * 1e300,
+                np.where(plain[1] > 0.999, np.nan, plain[1]),
+                np.where(plain[1] > 0.999, np.inf, plain[1]),
+                *rng.uniform(size=(15, 64, 40)) * 10.0 ** -np.arange(15)[:, None, None],
+            ]
+        ).astype(dtype)[:, None]
 
 
 @pytest.mark.parametrize("isa", ["", "avx2", "plain"])
@@ -347,7 +388,8 @@ from tests.test_ops import draw, draw_patches, run_c
 
 for dtype in ("float32", "float64"):
     x = draw_patches(dtype)
-    for shape, ds in (((7, 1, 33, 11), (16, 10)), ((33, 1, 9, 9), (8, 8)), ((2, 1, 20, 5), (45, 36))):
+    shapes = ((7, 1, 33, 11), (16, 10)), ((33, 1, 9, 9), (8, 8)), ((2, 1, 20, 5), (45, 36))
+    for shape, ds in shapes:
         W = draw(shape, dtype, 1)
         W[1] *= 1e-7
         for filters in (W, 0 * W, np.where(W > 0.99, np.nan, W), abs(W) * 1e30):
@@ -374,8 +416,13 @@ def test_the_training_graph_holds_our_ops_and_c_only():
     network = Network(load_recipe("last"), 10, "float32")
     function = compile_function([network.x, network.y], network.cost, updates=network.updates())
     found = op_types(function)
-    assert {ConvPool, ConvPoolGradFilters, FixedDot, NegativeLogLikelihood,
-            NegativeLogLikelihoodGrad} <= found
+    assert {
+        ConvPool,
+        ConvPoolGradFilters,
+        FixedDot,
+        NegativeLogLikelihood,
+        NegativeLogLikelihoodGrad,
+    } <= found
     names = {op.__name__ for op in found}
     assert not names & {"Conv2D", "MaxPool", "Softmax", "Dot", "Dot22", "Gemm", "AdvancedSubtensor"}
     assert type(function.maker.linker).__name__ == "VMLinker"
@@ -396,9 +443,9 @@ def test_the_graph_before_rewriting_reads_like_the_tutorial():
 def test_a_row_of_a_product_does_not_depend_on_the_others(shape):
     m, k, n = shape
     A, B = draw((m, k), "float32"), draw((k, n), "float32", 1)
-    whole, = run_c(FixedDot(), A, B)
+    (whole,) = run_c(FixedDot(), A, B)
     for i in (0, m // 2, m - 1):
-        row, = run_c(FixedDot(), A[i : i + 1], B)
+        (row,) = run_c(FixedDot(), A[i : i + 1], B)
         np.testing.assert_array_equal(row[0], whole[i])
 
 

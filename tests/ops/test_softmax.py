@@ -22,7 +22,9 @@ def test_softmax_and_likelihood_are_those_of_numpy(dtype):
     x = rng.normal(scale=5, size=(12, K)).astype(dtype)
     x[0], x[1, 3] = 0, 300  # equal chances, and near certainty
     y, g = rng.randint(K, size=12).astype("int32"), rng.uniform(size=12).astype(dtype)
-    shifted = x.astype(float) - x.max(axis=1, keepdims=True)  # rounded to double, as the kernel does
+    shifted = x.astype(float) - x.max(
+        axis=1, keepdims=True
+    )  # rounded to double, as the kernel does
     e = np.exp(shifted.astype(np.longdouble))
     p = e / e.sum(axis=1, keepdims=True)
     rows = np.arange(12)
@@ -38,5 +40,6 @@ def test_softmax_and_likelihood_are_those_of_numpy(dtype):
     np.testing.assert_allclose(dx, g[:, None] * (p - one_hot), rtol=0, atol=4 * BOUNDS[dtype])
     dp = rng.normal(size=(12, K)).astype(dtype)
     [dx] = run_c(SoftmaxGrad(), dp, found_p)
-    np.testing.assert_allclose(dx, p * (dp - (dp * p).sum(axis=1, keepdims=True)), rtol=0,
-                               atol=20 * BOUNDS[dtype])
+    np.testing.assert_allclose(
+        dx, p * (dp - (dp * p).sum(axis=1, keepdims=True)), rtol=0, atol=20 * BOUNDS[dtype]
+    )

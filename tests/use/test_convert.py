@@ -30,7 +30,7 @@ def test_a_notebook_model_predicts_what_the_recorded_run_did(recorded, tmp_path)
     x, expected = recorded
     model = to_model(golden.path(NOTEBOOK))
     model.save(tmp_path / "new.npz")
-    for model in (model, Model.load(tmp_path / "new.npz")):
+    for model in (model, Model.load(tmp_path / "new.npz")):  # noqa: B020
         assert model.floatX == "float64" and model.is_whole
         assert model.label_names == [str(i) for i in range(20)]
         for parameters in ("last", "best"):
@@ -47,7 +47,7 @@ def test_a_first_layer_gives_the_pooled_features_of_the_recorded_run(recorded, t
     x, expected = recorded
     model = to_model(golden.path(LAYER_1))
     model.save(tmp_path / "new.npz")
-    for model in (model, Model.load(tmp_path / "new.npz")):
+    for model in (model, Model.load(tmp_path / "new.npz")):  # noqa: B020
         np.testing.assert_allclose(model.transform(x, "pool"), expected["u"], **CLOSE)
         assert model.label_names == []
         with pytest.raises(ModelError, match="first layer"):

@@ -16,12 +16,25 @@ import deep_artists.nn.steps
 from deep_artists.artists.train import train
 from deep_artists.use.estimator import DeepArtistClassifier, split_rows
 
-SMALL = dict(nkerns=2, n_hidden=8, filter_shape=(5, 5), poolsize=(15, 12), n_epochs=6,
-             validation_frequency=0)
+SMALL = dict(
+    nkerns=2, n_hidden=8, filter_shape=(5, 5), poolsize=(15, 12), n_epochs=6, validation_frequency=0
+)
 
 # Of scikit-learn's checks: those that train many networks for one answer, which pass too, and
 # one that asks for another array library.
-LEFT_OUT = ["check_classifiers_train", "check_classifiers_classes", "check_estimators_dtypes", "check_dtype_object", "check_estimators_nan_inf", "check_pipeline_consistency", "check_transformer_general", "check_transformer_data_not_an_array", "check_classifier_data_not_an_array", "check_f_contiguous_array_estimator", "check_array_api_input"]
+LEFT_OUT = [
+    "check_classifiers_train",
+    "check_classifiers_classes",
+    "check_estimators_dtypes",
+    "check_dtype_object",
+    "check_estimators_nan_inf",
+    "check_pipeline_consistency",
+    "check_transformer_general",
+    "check_transformer_data_not_an_array",
+    "check_classifier_data_not_an_array",
+    "check_f_contiguous_array_estimator",
+    "check_array_api_input",
+]
 
 
 class Tiled(DeepArtistClassifier):
@@ -69,8 +82,9 @@ def test_it_is_the_network_of_train(fitted):
     rows, valid_rows = split_rows((y == "bob").astype(int), track, 0.2, 7)
     assert not set(track[rows]) & set(track[valid_rows])
     splits = [(X[r], (y == "bob")[r].astype(int)) for r in (rows, valid_rows, valid_rows)]
-    result = train(splits, "page", batch_size=min(map(len, (rows, valid_rows))), seed=7, n_out=2,
-                   **SMALL)
+    result = train(
+        splits, "page", batch_size=min(map(len, (rows, valid_rows))), seed=7, n_out=2, **SMALL
+    )
     net = DeepArtistClassifier(random_state=7, **SMALL).fit(X, y, groups=track)
     np.testing.assert_array_equal(net.result_.costs, result.costs)
     np.testing.assert_array_equal(net.predict_proba(X).argmax(axis=1), result.model.predict(X))
@@ -114,8 +128,10 @@ def test_few_patches_make_small_minibatches():
 def test_random_state_is_the_seed():
     X, y, _ = make_patches(n_tracks=4, n_patches=3)
     states = None, 5, np.random.RandomState(5), np.random.RandomState(5)
-    seeds = [DeepArtistClassifier(**SMALL, random_state=state).fit(X, y).model_.recipe.seed
-             for state in states]
+    seeds = [
+        DeepArtistClassifier(**SMALL, random_state=state).fit(X, y).model_.recipe.seed
+        for state in states
+    ]
     assert seeds[:2] == [23455, 5] and seeds[2] == seeds[3] != 5
 
 
@@ -123,24 +139,29 @@ def test_it_stands_in_searches_and_pipelines():
     X, y, track = make_patches()
     net = DeepArtistClassifier(**SMALL)
     scores = cross_val_score(
-        net, X, y, groups=track, cv=GroupKFold(3), params={"groups": track}, error_score="raise")
+        net, X, y, groups=track, cv=GroupKFold(3), params={"groups": track}, error_score="raise"
+    )
     assert scores.shape == (3,)
     pipe = make_pipeline(DeepArtistClassifier(**SMALL), LogisticRegression())
     search = GridSearchCV(
-        pipe, {"deepartistclassifier__n_hidden": [4, 8]}, cv=GroupKFold(3), error_score="raise")
+        pipe, {"deepartistclassifier__n_hidden": [4, 8]}, cv=GroupKFold(3), error_score="raise"
+    )
     search.fit(X, y, groups=track, deepartistclassifier__groups=track)
     assert search.best_estimator_[0].transform(X).shape[1] in (4, 8)
     assert search.predict(X).shape == y.shape
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda X, y, g: (X[:, :100], y, g), "X has 100 features; 2560 are needed"),
-    (lambda X, y, g: (X, np.repeat("ann", len(y)), g), "1 class"),
-    (lambda X, y, g: (X, y, g[:-1]), "groups has 29 entries; 30 are needed"),
-    (lambda X, y, g: (X, y, g * 0), "resulting train set will be empty"),
-    (lambda X, y, g: (X, y, g % 2), "training gets 1 class"),
-    (lambda X, y, g: (X * np.nan, y, g), "NaN"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda X, y, g: (X[:, :100], y, g), "X has 100 features; 2560 are needed"),
+        (lambda X, y, g: (X, np.repeat("ann", len(y)), g), "1 class"),
+        (lambda X, y, g: (X, y, g[:-1]), "groups has 29 entries; 30 are needed"),
+        (lambda X, y, g: (X, y, g * 0), "resulting train set will be empty"),
+        (lambda X, y, g: (X, y, g % 2), "training gets 1 class"),
+        (lambda X, y, g: (X * np.nan, y, g), "NaN"),
+    ],
+)
 def test_what_cannot_be_trained_on_is_refused(change, message):
     X, y, groups = change(*make_patches())
     with pytest.raises(ValueError, match=message):

@@ -21,8 +21,10 @@ FRAME_MS = 1000 * 128 / 22050
 def make_model(seed=0, **overrides):
     recipe = load_recipe("last", n_out=3, nkerns=2, n_hidden=4, **overrides)
     rng = np.random.RandomState(seed)
-    best = {name: rng.normal(0, 0.1, shape).astype("float32")
-            for name, shape in expected_shapes(recipe).items()}
+    best = {
+        name: rng.normal(0, 0.1, shape).astype("float32")
+        for name, shape in expected_shapes(recipe).items()
+    }
     last = {name: -values for name, values in best.items()}
     return Model(last=last, best=best, recipe=recipe, label_names=["a", "A$AP & Ke$ha", "c" * 40])
 
@@ -269,8 +271,11 @@ def run(tmp_path):
         np.save(folder / "set" / f"{name}_x.npy", rng.uniform(size=(6, 2560)).astype("float32"))
         np.save(folder / "set" / f"{name}_y.npy", np.repeat(np.arange(3), 2))
         np.save(folder / "set" / f"{name}_track.npy", np.repeat(np.arange(3), 2))
-    info = {"format": 1, "label_names": model.label_names,
-            "tracks": {name: tracks for name in ("train", "valid", "test")}}
+    info = {
+        "format": 1,
+        "label_names": model.label_names,
+        "tracks": {name: tracks for name in ("train", "valid", "test")},
+    }
     (folder / "set" / "dataset.json").write_text(json.dumps(info))
     return folder
 
@@ -292,7 +297,13 @@ def test_a_run_gives_all_pictures_twice_the_same(run, tmp_path):
 
     before = dict(matplotlib.rcParams)
     written = plots.save_all(run, tmp_path / "new" / "plots")
-    names = ["filters", "learning_curves", "activating_patches", "confusion_tracks", "confusion_patches"]
+    names = [
+        "filters",
+        "learning_curves",
+        "activating_patches",
+        "confusion_tracks",
+        "confusion_patches",
+    ]
     assert written == [tmp_path / "new" / "plots" / f"{name}.png" for name in names]
     assert sorted(os.listdir(tmp_path / "new" / "plots")) == sorted(p.name for p in written)
     for path in written:
@@ -307,7 +318,8 @@ def test_a_run_gives_all_pictures_twice_the_same(run, tmp_path):
 
 def test_pyplot_and_the_backend_are_left_alone(run, tmp_path):
     code = (
-        "import sys, matplotlib; matplotlib.use('svg'); from deep_artists.use.plots import save_all; "
+        "import sys, matplotlib; matplotlib.use('svg'); "
+        "from deep_artists.use.plots import save_all; "
         f"save_all({str(run / 'model.npz')!r}, {str(tmp_path)!r}); "
         "print(matplotlib.get_backend(), 'matplotlib.pyplot' in sys.modules)"
     )

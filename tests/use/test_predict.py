@@ -20,8 +20,9 @@ from deep_artists.use.predict import Prediction, find_audio, format_predictions,
 
 def write_noise(path, seconds=1.0, sr_hz=22050, seed=0):
     rng = np.random.RandomState(seed)
-    soundfile.write(os.fsencode(path), rng.uniform(-0.5, 0.5, int(seconds * sr_hz)), sr_hz,
-                    format="FLAC")
+    soundfile.write(
+        os.fsencode(path), rng.uniform(-0.5, 0.5, int(seconds * sr_hz)), sr_hz, format="FLAC"
+    )
     return str(path)
 
 
@@ -29,8 +30,10 @@ def make_model():
     """Random parameters; three labels for four outputs."""
     recipe = load_recipe("last", nkerns=3, n_hidden=8, n_out=4)
     rng = np.random.RandomState(0)
-    values = {name: rng.uniform(-0.3, 0.3, size=shape).astype("float32")
-              for name, shape in expected_shapes(recipe).items()}
+    values = {
+        name: rng.uniform(-0.3, 0.3, size=shape).astype("float32")
+        for name, shape in expected_shapes(recipe).items()
+    }
     return Model(values, values, recipe, ["ann", "bob", "cid"])
 
 
@@ -108,14 +111,24 @@ def test_files_and_folders_are_listed_once(tmp_path, monkeypatch):
     os.symlink("..", "b/up")
     assert find_audio(["b", "a.flac"]) == ["b/1.flac", "b/2.flac", "a.flac"]
     assert find_audio(["b/2.flac", "./b", tmp_path, "a.flac", "a.flac"]) == [
-        "b/2.flac", "b/1.flac", str(tmp_path / "a.flac")]
+        "b/2.flac",
+        "b/1.flac",
+        str(tmp_path / "a.flac"),
+    ]
     assert find_audio("b/notes.txt") == ["b/notes.txt"]
 
 
 def test_any_name_will_do(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = ["-", "--top", "-x y.flac", "a, \"b\".flac", "line\nfeed.flac", "über 音.flac",
-             os.fsdecode(b"latin-\xe9.flac")]
+    names = [
+        "-",
+        "--top",
+        "-x y.flac",
+        'a, "b".flac',
+        "line\nfeed.flac",
+        "über 音.flac",
+        os.fsdecode(b"latin-\xe9.flac"),
+    ]
     for name in names:
         write_noise(os.path.abspath(name))
     predictions = predict_tracks(model, names, top=1)
@@ -139,8 +152,10 @@ def test_formats_say_the_same():
         "c.wav: bob 100.0 % (resampled from 44100 Hz, 0.7 s only)\n"
     )
     a, c, d = json.loads(format_predictions(predictions, "json"))
-    assert a["artists"] == [{"artist": "ann", "probability": 0.75},
-                            {"artist": "bob", "probability": 0.25}]
+    assert a["artists"] == [
+        {"artist": "ann", "probability": 0.75},
+        {"artist": "bob", "probability": 0.25},
+    ]
     assert c["resampled_from_hz"] == 44100 and c["n_patches"] == 3 and a["failed"] is None
     assert d["artists"] == [] and d["failed"] == "no sound"
     assert format_predictions(predictions, "csv").splitlines() == [
@@ -162,6 +177,8 @@ def test_jobs_change_nothing(model, tmp_path):
 
 
 def test_import_is_cheap():
-    code = ("import sys, deep_artists.use.predict, deep_artists.use.features; "
-            "print({'pytensor', 'librosa', 'sklearn', 'scipy', 'joblib'} & sys.modules.keys())")
+    code = (
+        "import sys, deep_artists.use.predict, deep_artists.use.features; "
+        "print({'pytensor', 'librosa', 'sklearn', 'scipy', 'joblib'} & sys.modules.keys())"
+    )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

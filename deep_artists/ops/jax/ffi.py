@@ -22,14 +22,34 @@ from ..device import find_compiler
 from ..isa import read_cpuinfo
 from ..kernel import KERNELS
 
-HANDLERS = ("conv2d", "conv2d_grad_input", "conv2d_grad_filters", "max_pool", "max_pool_grad",
-            "conv_pool", "conv_pool_grad", "dot", "softmax", "softmax_grad", "nll", "nll_grad")
+HANDLERS = (
+    "conv2d",
+    "conv2d_grad_input",
+    "conv2d_grad_filters",
+    "max_pool",
+    "max_pool_grad",
+    "conv_pool",
+    "conv_pool_grad",
+    "dot",
+    "softmax",
+    "softmax_grad",
+    "nll",
+    "nll_grad",
+)
 
 # Contraction would change the bits. Machine code for 8.x and 9.0; for 7.5, and for what comes after
 # 9.0, PTX that the driver compiles.
-NVCC_FLAGS = ("-O3", "-std=c++17", "--fmad=false", "--threads=0", "-shared", "-Xcompiler=-fPIC",
-              "-gencode=arch=compute_75,code=compute_75", "-gencode=arch=compute_80,code=sm_80",
-              "-gencode=arch=compute_90,code=[sm_90,compute_90]")
+NVCC_FLAGS = (
+    "-O3",
+    "-std=c++17",
+    "--fmad=false",
+    "--threads=0",
+    "-shared",
+    "-Xcompiler=-fPIC",
+    "-gencode=arch=compute_75,code=compute_75",
+    "-gencode=arch=compute_80,code=sm_80",
+    "-gencode=arch=compute_90,code=[sm_90,compute_90]",
+)
 HOST_FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC", "-x", "c++")
 
 LARGEST = 2**31 - 2**16  # elements that a kernel can count
@@ -102,7 +122,8 @@ def call_kernel(op, node, *arrays):
         if math.prod(shape) > LARGEST:
             raise ValueError(f"{op}: an array of {shape} is too large; take a smaller minibatch")
     call = jax.ffi.ffi_call(
-        f"deep_artists_{op.function}", [jax.ShapeDtypeStruct(*result) for result in made + workspace]
+        f"deep_artists_{op.function}",
+        [jax.ShapeDtypeStruct(*result) for result in made + workspace],
     )
     results = call(*arrays, **{name: np.int64(getattr(op, name)) for name in op.int_params})
     return results[0] if len(made) == 1 else tuple(results[: len(made)])

@@ -1,9 +1,9 @@
 """The graph on a device of JAX: every Op by way of PyTensor's JAX linker.
 
 Gradients are Ops of the graph already, so JAX differentiates nothing. The lowering of an Op is
-our kernel (`ffi`) or XLA's own (`lowerings`). Importing this module imports jax, switches its 64-bit
-types on, without which int64 and float64 would quietly be halved, and asks XLA for full-precision
-products.
+our kernel (`ffi`) or XLA's own (`lowerings`). Importing this module imports jax, switches its
+64-bit types on, without which int64 and float64 would quietly be halved, and asks XLA for
+full-precision products.
 """
 
 import warnings
@@ -41,7 +41,10 @@ FITS = {
     MaxPoolGrad: lambda op, z, p, dp: (pooled(op, z) == p == dp,),
     ConvPool: lambda op, x, W: (x[1] == W[1], fits_in(W, x)),
     ConvPoolGradFilters: lambda op, x, winners, dp, W: (
-        x[1] == W[1], fits_in(W, x), ConvPool(op.ds).infer_shape([x, W]) == [dp, winners]),
+        x[1] == W[1],
+        fits_in(W, x),
+        ConvPool(op.ds).infer_shape([x, W]) == [dp, winners],
+    ),
     FixedDot: lambda op, A, B: (A[1] == B[0],),
     Softmax: lambda op, x: (),
     SoftmaxGrad: lambda op, dp, p: (dp == p,),

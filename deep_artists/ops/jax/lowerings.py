@@ -13,8 +13,9 @@ NCHW = ("NCHW", "OIHW", "NCHW")
 
 def convolve(x, W, border=(0, 0)):
     padding = [(n, n) for n in border]
-    return lax.conv_general_dilated(x, W, (1, 1), padding, dimension_numbers=NCHW,
-                                    precision=lax.Precision.HIGHEST)
+    return lax.conv_general_dilated(
+        x, W, (1, 1), padding, dimension_numbers=NCHW, precision=lax.Precision.HIGHEST
+    )
 
 
 def conv2d(op, x, W):
