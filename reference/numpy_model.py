@@ -203,8 +203,8 @@ def train(datasets, name, n_epochs=None, n_iterations=None, snapshots=()):
 
     log += [
         "Optimization complete.",
-        f"Best validation score of {100 * best:f} % obtained at iteration {best_iter + 1},with test "
-        f"performance {100 * test_error:f} %",
+        f"Best validation score of {100 * best:f} % obtained at iteration {best_iter + 1},with "
+        f"test performance {100 * test_error:f} %",
         "",
     ]
     return {"cost": np.array(cost), "log": "\n".join(log), "parameters": parameters, "after": after}
