@@ -13,21 +13,21 @@ image, rows are mel bands. `d` before a name means: derivative of the cost with 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-# Validation happens every `validate` iterations; None: min(n_train_batches, patience // 2).
+# A validation_frequency of None is min(n_train_batches, patience // 2).
 # `page` draws its minibatches at random; here, as in the recordings, it keeps the stored order.
 COLUMNS = [
     "learning_rate",
     "batch_size",
     "n_epochs",
-    "filters",
-    "filter_size",
+    "nkerns",
+    "filter_shape",
     "poolsize",
     "n_hidden",
     "n_out",
     "L2_softmax",
     "L2_conv",
     "patience",
-    "validate",
+    "validation_frequency",
 ]
 RECIPES = {
     name: dict(zip(COLUMNS, row))
@@ -44,7 +44,7 @@ RECIPES = {
 def initial_parameters(recipe):
     """Return the parameters by name: conv W and hidden W are drawn in this order, the rest is 0."""
     rng = np.random.RandomState(23455)
-    f, (kh, kw), (ph, pw) = recipe["filters"], recipe["filter_size"], recipe["poolsize"]
+    f, (kh, kw), (ph, pw) = recipe["nkerns"], recipe["filter_shape"], recipe["poolsize"]
     h, k = recipe["n_hidden"], recipe["n_out"]
     m = f * ((64 - kh + 1) // ph) * ((40 - kw + 1) // pw)
     fan_in, fan_out = 1 * kh * kw, f * kh * kw // (ph * pw)  # 2013: Python 2 divided integers
@@ -170,7 +170,7 @@ def train(datasets, name, n_epochs=None, n_iterations=None, snapshots=()):
     n_epochs = recipe["n_epochs"] if n_epochs is None else n_epochs
     n_train_batches = len(x) // B
     patience, best, best_iter, test_error = recipe["patience"], np.inf, 0, 0.0
-    validation_frequency = recipe["validate"] or min(n_train_batches, patience // 2)
+    validation_frequency = recipe["validation_frequency"] or min(n_train_batches, patience // 2)
     parameters, cost, after = initial_parameters(recipe), [], {}
     log = ["... loading data", "... building the model", "... training"]
 

@@ -42,15 +42,15 @@ BOUNDS = {"float64": 1e-12, "float32": 1e-5, "float32 network": 1e-3}
 
 N_STEPS = 10
 RECIPES = {
-    "first": dict(learning_rate=0.01, batch_size=50, n_filters=15, filter_size=(9, 9),
+    "first": dict(learning_rate=0.01, batch_size=50, nkerns=15, filter_shape=(9, 9),
                   poolsize=(2, 2), n_hidden=512, n_out=10, seed=2010),
-    "second": dict(learning_rate=0.02, batch_size=100, n_filters=15, filter_size=(9, 9),
+    "second": dict(learning_rate=0.02, batch_size=100, nkerns=15, filter_shape=(9, 9),
                    poolsize=(8, 8), n_hidden=512, n_out=20, seed=2013),
-    "third": dict(learning_rate=0.01, batch_size=50, n_filters=10, filter_size=(9, 9),
+    "third": dict(learning_rate=0.01, batch_size=50, nkerns=10, filter_shape=(9, 9),
                   poolsize=(8, 8), n_hidden=1024, n_out=20, seed=2013),
-    "last": dict(learning_rate=0.005, batch_size=150, n_filters=10, filter_size=(33, 11),
+    "last": dict(learning_rate=0.005, batch_size=150, nkerns=10, filter_shape=(33, 11),
                  poolsize=(16, 10), n_hidden=1024, n_out=20, seed=2013, L2_softmax=0.002),
-    "page": dict(learning_rate=0.05, batch_size=80, n_filters=10, filter_size=(33, 11),
+    "page": dict(learning_rate=0.05, batch_size=80, nkerns=10, filter_shape=(33, 11),
                  poolsize=(16, 10), n_hidden=1024, n_out=20, seed=2013, L2_softmax=0.002,
                  L2_conv=0.002),
 }
@@ -127,14 +127,14 @@ def initial_parameters(recipe):
     """Return the six parameters as shared variables, conv W and hidden W drawn in this order."""
     import theano
     rng = np.random.RandomState(23455)
-    n_filters, (kh, kw), (ph, pw) = recipe["n_filters"], recipe["filter_size"], recipe["poolsize"]
-    n_in = n_filters * ((64 - kh + 1) // ph) * ((40 - kw + 1) // pw)
+    nkerns, (kh, kw), (ph, pw) = recipe["nkerns"], recipe["filter_shape"], recipe["poolsize"]
+    n_in = nkerns * ((64 - kh + 1) // ph) * ((40 - kw + 1) // pw)
     n_hidden, n_out = recipe["n_hidden"], recipe["n_out"]
-    conv_bound = np.sqrt(6.0 / (kh * kw + n_filters * kh * kw // (ph * pw)))
+    conv_bound = np.sqrt(6.0 / (kh * kw + nkerns * kh * kw // (ph * pw)))
     hidden_bound = np.sqrt(6.0 / (n_in + n_hidden))
     values = [
-        ("conv_W", rng.uniform(-conv_bound, conv_bound, size=(n_filters, 1, kh, kw))),
-        ("conv_b", np.zeros(n_filters)),
+        ("conv_W", rng.uniform(-conv_bound, conv_bound, size=(nkerns, 1, kh, kw))),
+        ("conv_b", np.zeros(nkerns)),
         ("hidden_W", rng.uniform(-hidden_bound, hidden_bound, size=(n_in, n_hidden))),
         ("hidden_b", np.zeros(n_hidden)),
         ("softmax_W", np.zeros((n_hidden, n_out))),

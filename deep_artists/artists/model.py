@@ -248,7 +248,7 @@ class Model:
         self._need_whole()
         return np.concatenate([p.argmax(axis=1) for p in self._compute(x, parameters, 3)])
 
-    def predict_tracks(self, x, track, parameters="best"):
+    def predict_by_track(self, x, track, parameters="best"):
         """Return the likeliest output for every track: mean log-probability over its patches.
 
         Parameters
@@ -294,7 +294,7 @@ class Model:
             "track_error": None,
         }
         if track and track[0] is not None:
-            tracks, predicted = self.predict_tracks(x, track[0], parameters)
+            tracks, predicted = self.predict_by_track(x, track[0], parameters)
             _, first = np.unique(track[0], return_index=True)
             errors["track_error"] = float(np.mean(predicted != np.asarray(y)[first]))
         return errors

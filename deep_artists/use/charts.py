@@ -129,7 +129,7 @@ def plot_confusion(model, split, per="track", parameters="best"):
     if per not in ("track", "patch") or (per == "track" and track is None):
         raise ValueError(f"per = {per!r}; there are 'patch' and, if tracks are known, 'track'")
     if per == "track":
-        tracks, predicted = model.predict_tracks(x, track, parameters)
+        tracks, predicted = model.predict_by_track(x, track, parameters)
         actual = np.asarray(y)[np.unique(track, return_index=True)[1]]
     else:
         actual, predicted = np.asarray(y), model.predict(x, parameters)

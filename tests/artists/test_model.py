@@ -58,7 +58,7 @@ def test_tracks_are_predicted_by_mean_log_probability():
     model, x = make_model(), np.random.RandomState(1).uniform(size=(9, 2560))
     track = np.array([7, 7, 2, 2, 2, 2, 9, 9, 9])
     log_p = model.predict_log_proba(x)
-    tracks, predicted = model.predict_tracks(x, track)
+    tracks, predicted = model.predict_by_track(x, track)
     np.testing.assert_array_equal(tracks, [2, 7, 9])
     expected = [log_p[track == t].mean(axis=0).argmax() for t in tracks]
     np.testing.assert_array_equal(predicted, expected)
@@ -78,7 +78,7 @@ def test_tracks_may_come_in_any_order_and_lie_across_batches(monkeypatch):
     ]
     mixed = rng.permutation(100)
     for order in (np.arange(100), mixed):
-        tracks, predicted = model.predict_tracks(x[order], track[order])
+        tracks, predicted = model.predict_by_track(x[order], track[order])
         np.testing.assert_array_equal(tracks, [5, 8, 9, 11])
         np.testing.assert_array_equal(predicted, expected)
     y = np.repeat(expected, [40, 3, 7, 50])

@@ -14,7 +14,7 @@ K = 10_000
 
 @pytest.mark.parametrize("floatX, bound", [("float32", 2e-5), ("float64", 1e-12)])
 def test_cost_and_gradients_are_those_of_the_numpy_model(floatX, bound):
-    settings = numpy_model.RECIPES["page"] | {"n_out": K, "n_hidden": 32, "filters": 2}
+    settings = numpy_model.RECIPES["page"] | {"n_out": K, "n_hidden": 32, "nkerns": 2}
     recipe = load_recipe("page", n_out=K, n_hidden=32, nkerns=2)
     rng = np.random.RandomState(0)
     x, y = rng.uniform(size=(10, 2560)).astype("float32"), rng.randint(K, size=10).astype("int32")
