@@ -5,17 +5,51 @@ from pathlib import Path
 
 import pytensor
 from pytensor.compile.mode import Mode
+from pytensor.graph.utils import MethodNotDefined
+from pytensor.link.c.basic import CLinker
+from pytensor.link.vm import VMLinker
 
+from .kernel import KernelOp
+from .library import compile_all
 from .rewrites import add_rewrites
 
 
+class OneModule(CLinker):
+    """PyTensor's linker "c", where `pytensor.function` expects a virtual machine's linker."""
+
+    def accept_var_updates(self, updated_vars):
+        """Do nothing: `pytensor.function` itself makes the updates after a call."""
+
+
+class WholeLinker(VMLinker):
+    """Compile a whole function into one C module, if every Op has C code.
+
+    PyTensor's virtual machine, which this falls back on, compiles a module for each kind of node:
+    44 of them for a training, where this needs 3.
+    """
+
+    def accept(self, fgraph, no_recycling=None, profile=None):
+        """Return the linker that compiles this graph; compile the kernels it calls."""
+        compile_all(
+            (node.op.source, node.inputs[0].type.dtype)
+            for node in fgraph.apply_nodes
+            if isinstance(node.op, KernelOp)
+        )
+        try:
+            linker = OneModule().accept(fgraph, no_recycling, profile)
+            linker.code_gen()
+        except (NotImplementedError, MethodNotDefined):
+            return super().accept(fgraph, no_recycling, profile)
+        return linker
+
+
 def cpu_mode(fused=True):
-    """Return the compilation mode of the ``cpu`` backend: PyTensor's C virtual machine.
+    """Return the compilation mode of the ``cpu`` backend: C code throughout.
 
     Parameters
     ----------
     fused : bool
-        False leaves the rewrites of this module out: the plain Ops, one for one.
+        False leaves the rewrites of `rewrites` out: the plain Ops, one for one.
 
     Raises
     ------
@@ -23,12 +57,17 @@ def cpu_mode(fused=True):
         If PyTensor has no C++ compiler, and would run the Ops' Python code without a word, or if
         Python's headers are missing.
     """
+    check_compiler()
+    mode = Mode(WholeLinker(allow_gc=False, use_cloop=True), "fast_run")
+    return add_rewrites(mode) if fused else mode
+
+
+def check_compiler():
+    """Raise RuntimeError if what compiles C code is missing."""
     if not pytensor.config.cxx:
         raise RuntimeError("no C++ compiler was found: install g++ (Debian: apt install g++)")
     if not Path(sysconfig.get_path("include"), "Python.h").is_file():
         raise RuntimeError("Python.h was not found: install it (Debian: apt install python3-dev)")
-    mode = Mode("cvm_nogc", "fast_run")
-    return add_rewrites(mode) if fused else mode
 
 
 def compile_function(inputs, outputs, fused=True, device="cpu", **kwargs):

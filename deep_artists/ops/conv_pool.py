@@ -17,7 +17,7 @@ class ConvPool(KernelOp):
     """p = max_pool_2d(conv2d(x, W), ds) and the winners, 32 columns to a uint32."""
 
     source, function = "conv_pool.cpp", "conv_pool"
-    int_params, params_type = MaxPool.int_params, MaxPool.params_type
+    int_params = MaxPool.int_params
     __props__ = ("ds",)
 
     def __init__(self, ds):

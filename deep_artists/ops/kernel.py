@@ -1,33 +1,28 @@
 """An Op whose C code is one function of a file in ``kernels/``."""
 
-import hashlib
 from functools import cache
-from pathlib import Path
 
 from pytensor.link.c.op import COp
+from pytensor.link.c.params_type import ParamsType
+from pytensor.scalar import int64
 from pytensor.tensor import as_tensor_variable
 
-KERNELS = Path(__file__).resolve().parent / "kernels"
-
-C_TYPES = {"float32": "float", "float64": "double"}
+from .library import C_TYPES, find_kernel
 
 
 @cache
-def hash_kernels():
-    """Return a hash of the kernels' sources and of this file, which writes the calls."""
-    digest = hashlib.sha256()
-    for path in sorted([*KERNELS.glob("*.cpp"), *KERNELS.glob("*.h"), Path(__file__)]):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def make_params_type(int_params):
+    """Return the type of the integers that go to C code: the kernel's address, then the Op's own."""
+    return ParamsType(kernel=int64, **dict.fromkeys(int_params, int64))
 
 
 class KernelOp(COp):
-    """An Op computed by a function template, ``function<T>(inputs, &outputs, int_params)``.
+    """An Op computed by a function of a kernel: ``function(inputs, &outputs, int_params)``.
 
-    A subclass names `source` and `function`, and in `int_params` those of its attributes, integers,
-    that follow the arrays; `params_type` declares them to PyTensor, so that one compiled module
-    serves all their values. T is the dtype of the first input. The function returns non-zero with
-    a Python exception set when the shapes do not fit.
+    A subclass names `source`, `function` and in `int_params` those of its attributes, integers,
+    that follow the arrays. The function comes from a library for the dtype of the first input; it
+    returns non-zero with a Python exception set when the shapes do not fit. The C code that
+    PyTensor compiles only calls its address, so it depends on no kernel.
     """
 
     source: str
@@ -35,34 +30,31 @@ class KernelOp(COp):
     int_params = ()
     __props__ = ()
 
-    def c_header_dirs(self, **kwargs):
-        return [str(KERNELS)]
+    @property
+    def params_type(self):
+        """The type of what `get_params` returns."""
+        return make_params_type(self.int_params)
 
-    def c_support_code(self, **kwargs):
-        return f'#include "{self.source}"'
+    def get_params(self, node):
+        """Return the kernel's address and the integers, for C code."""
+        address = find_kernel(self.source, self.function, node.inputs[0].type.dtype)
+        return self.params_type.get_params(self, kernel=address)
 
     def c_compile_args(self, **kwargs):
         # Contraction would tie the last bit to the processor.
-        return ["-O3", "-fopenmp", "-ffp-contract=off"]
-
-    def c_no_compile_args(self, c_compiler=None, **kwargs):
-        # isa.h names the instruction sets it wants; PyTensor adds those of this processor.
-        return [flag for flag in getattr(c_compiler, "march_flags", None) or [] if flag[:2] == "-m"]
+        return ["-ffp-contract=off"]
 
     def c_code_cache_version(self):
-        return (hash_kernels(), self.source, self.function, self.int_params)
+        return (1, self.function, self.int_params)
 
     def c_code(self, node, name, inputs, outputs, sub):
-        dtype = C_TYPES[node.inputs[0].type.dtype]
-        numbers = [f"{sub['params']}->{name}" for name in self.int_params]
+        types = ["PyArrayObject *"] * len(inputs) + ["PyArrayObject **"] * len(outputs)
+        types = ", ".join(types + ["npy_intp"] * len(self.int_params))
+        params = sub["params"]
+        numbers = [f"{params}->{name}" for name in self.int_params]
         arguments = ", ".join([*inputs, *(f"&{z}" for z in outputs), *numbers])
         return f"""
-            try {{
-                if ({self.function}<{dtype}>({arguments})) {{ {sub["fail"]} }}
-            }} catch (const std::bad_alloc &) {{
-                PyErr_NoMemory();
-                {sub["fail"]}
-            }}
+            if (((int (*)({types}))(intptr_t){params}->kernel)({arguments})) {{ {sub["fail"]} }}
         """
 
 

@@ -7,8 +7,6 @@ libraries choose one cell or share it out. Silent and constant patches make such
 
 import numpy as np
 from pytensor.graph.basic import Apply
-from pytensor.link.c.params_type import ParamsType
-from pytensor.scalar import int64
 from pytensor.tensor.type import TensorType
 
 from .kernel import KernelOp, as_images
@@ -73,7 +71,6 @@ class MaxPool(KernelOp):
 
     source, function = "max_pool.cpp", "max_pool"
     int_params = ("pool_h", "pool_w")
-    params_type = ParamsType(pool_h=int64, pool_w=int64)
     __props__ = ("ds",)
 
     def __init__(self, ds):

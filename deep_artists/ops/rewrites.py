@@ -18,7 +18,7 @@ from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
 from .conv2d import Conv2D, Conv2DGradFilters
 from .conv_pool import ConvPool, ConvPoolGradFilters
 from .dot import FixedDot
-from .kernel import C_TYPES
+from .library import C_TYPES
 from .max_pool import MaxPool, MaxPoolGrad
 from .softmax import NegativeLogLikelihood, NegativeLogLikelihoodGrad, Softmax, SoftmaxGrad
 

@@ -20,7 +20,7 @@ import pytensor
 from ...data.files import new_file
 from ..device import find_compiler
 from ..isa import read_cpuinfo
-from ..kernel import KERNELS
+from ..library import KERNELS
 
 HANDLERS = (
     "conv2d",

@@ -1,5 +1,6 @@
 // What conv2d.cpp and conv_pool.cpp share: shapes, padding, packing.
 
+#pragma once
 #include "host.h"
 
 struct ConvShape {
@@ -14,7 +15,7 @@ template <class T> struct Cell {
     T g;
 };
 
-#include "isa.h"
+#include "conv_rows.h"
 
 static const npy_intp MAX_LANES = 16;
 
@@ -69,7 +70,7 @@ static void grad_filters(const ConvShape &s, npy_intp n, const T *x, const T *d,
     const npy_intp kw_ld = round_up(s.kw, MAX_LANES), size = s.maps * s.kh * kw_ld;
     const npy_intp patch_size = s.maps * s.height * s.width, owners = count_threads(s.filters);
     std::vector<T> sums(s.filters * size);
-    const auto add = CHOOSE(add_cells<T>);
+    const auto add = add_cells<T>;
     share(owners, [&](npy_intp owner, int) {
         const npy_intp first = s.filters * owner / owners, end = s.filters * (owner + 1) / owners;
         std::vector<Cell<T>> cells;

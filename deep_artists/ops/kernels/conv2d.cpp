@@ -1,6 +1,5 @@
 // conv2d and its two gradients, every cell of the map written out. See conv_rows.h for the sum.
 
-#define KERNEL "conv_rows.h"
 #include "conv.h"
 
 // z (n, filters, rows, columns) of padded samples; fill(sample, padded) writes one of them.
@@ -11,7 +10,7 @@ static void conv_samples(const ConvShape &s, npy_intp n, const std::vector<T> &t
     const npy_intp z_ld = round_up(columns, 2 * MAX_LANES);
     const size_t padded = padded_size<T>(s);
     std::vector<T> scratch(count_threads(n) * (padded + s.filters * z_ld));
-    const auto row = CHOOSE(conv_row<T>);
+    const auto row = conv_row<T>;
     share(n, [&](npy_intp sample, int thread) {
         T *x = scratch.data() + thread * (padded + s.filters * z_ld), *line = x + padded;
         fill(sample, x);
@@ -93,3 +92,7 @@ static int conv2d_grad_filters(PyArrayObject *x, PyArrayObject *dz, PyArrayObjec
     });
     return 0;
 }
+
+EXPORT(conv2d)
+EXPORT(conv2d_grad_input)
+EXPORT(conv2d_grad_filters)

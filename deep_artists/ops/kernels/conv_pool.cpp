@@ -42,8 +42,8 @@ static int conv_pool(PyArrayObject *x, PyArrayObject *W, PyArrayObject **p, PyAr
     const size_t padded = padded_size<T>(s), each = padded + s.filters * filter_ld + z_ld;
     const npy_intp remaining = direct.size();
     std::vector<T> scratch(count_threads(remaining) * each);
-    const auto row = CHOOSE(conv_row<T>);
-    const auto pool = CHOOSE(pool_row<T>);
+    const auto row = conv_row<T>;
+    const auto pool = pool_row<T>;
     share(remaining, [&](npy_intp i, int thread) {
         const npy_intp sample = direct[i];
         T *in = scratch.data() + thread * each, *z = in + padded;
@@ -101,3 +101,6 @@ static int conv_pool_grad(PyArrayObject *x, PyArrayObject *winners, PyArrayObjec
     });
     return 0;
 }
+
+EXPORT(conv_pool)
+EXPORT(conv_pool_grad)

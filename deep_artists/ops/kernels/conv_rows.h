@@ -1,7 +1,10 @@
-// Rows of a 'valid' convolution, and the sums of its gradient. One instruction set's copy.
+// Rows of a 'valid' convolution, and the sums of its gradient.
 //
 // The canonical sum: an output is one chain of fma from 0 over input maps, then filter rows,
 // then filter columns, in the order in which they meet the input (top left to bottom right).
+
+#pragma once
+#include "simd.h"
 
 // FB filters, NV vectors of columns, one row. x: at the row's first input; taps: (maps, kh, kw,
 // filters); z: a row per filter, z_ld apart, whole vectors.

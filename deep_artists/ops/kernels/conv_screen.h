@@ -35,17 +35,15 @@ struct ScreenCell {
 // A column is 65 complex from the next: 64 would put them all in one set of the cache.
 enum { SCREEN_ROWS = 64, SCREEN_COLUMNS = 40, SCREEN_HALF = 21, SCREEN_LD = 65 };
 
-// What is declared so far, every instruction set's copy of screen.h uses.
-
-#define KERNEL "screen.h"
 #include "conv.h"
+#include "screen.h"
 
 // Whether screening n samples is the faster way: costs in multiply-adds, as measured.
 template <class T> static bool is_screened(const ConvShape &s, const ScreenShape &w, npy_intp n) {
     if (s.maps != 1 || s.height != SCREEN_ROWS || s.width != SCREEN_COLUMNS || s.kw < 4)
         return false;
     const npy_intp windows = w.rows * w.columns, cells = windows * w.pool_h * w.pool_w;
-    const npy_intp taps = s.kh * s.kw, lanes = CHOOSE(screen_lanes<T>)();
+    const npy_intp taps = s.kh * s.kw, lanes = screen_lanes<T>();
     const npy_intp pairs = (s.filters + 1) / 2, spectrum = 160000, back = 100000, candidate = 16;
     return n * s.filters * cells * taps >
            round_up(n, lanes) * pairs * (back + 2 * windows * candidate * taps) +
@@ -63,7 +61,7 @@ template <class T> class Screen {
     Screen(const ConvShape &s, const ScreenShape &w, npy_intp n, const T *x, const T *W, T *p,
            uint32_t *winners, npy_intp words)
         : s(s), w(w), n(n), x(x), W(W), p(p), winners(winners), words(words),
-          lanes(CHOOSE(screen_lanes<T>)()), groups((n + lanes - 1) / lanes),
+          lanes(screen_lanes<T>()), groups((n + lanes - 1) / lanes),
           pairs((s.filters + 1) / 2), sets((pairs + lanes - 1) / lanes),
           spectra(groups * SPECTRUM * lanes), squares(groups * lanes),
           filters(pairs * 2 * PATCH),
@@ -113,7 +111,7 @@ template <class T> class Screen {
         for (npy_intp l = 0; l < lanes && group * lanes + l < n; l++)
             patches[l] = x + (group * lanes + l) * PATCH;
         std::vector<T> unused(lanes);
-        CHOOSE(transform_images<T>)(roots(), patches.data(), nullptr, SCREEN_ROWS, SCREEN_HALF,
+        transform_images<T>(roots(), patches.data(), nullptr, SCREEN_ROWS, SCREEN_HALF,
                                     spectra.data + group * SPECTRUM * lanes,
                                     squares.data() + group * lanes, unused.data());
     }
@@ -131,7 +129,7 @@ template <class T> class Screen {
                 memcpy(image + r * SCREEN_COLUMNS, W + (f * s.kh + r) * s.kw, s.kw * sizeof(T));
         }
         Aligned<T> spectrum(SCREEN_COLUMNS * SCREEN_LD * 2 * lanes);
-        CHOOSE(transform_images<T>)(roots(), parts.data(), parts.data() + lanes, s.kh,
+        transform_images<T>(roots(), parts.data(), parts.data() + lanes, s.kh,
                                     SCREEN_COLUMNS, spectrum.data, unused.data(), powers.data() + set * lanes);
         const npy_intp some = std::min(lanes, pairs - set * lanes);
         const T scale = (T)1 / PATCH;
@@ -172,7 +170,7 @@ template <class T> class Screen {
                 direct[pair * n + first + l] = !screened[l];
         }
         std::vector<ScreenCell> found[2];
-        CHOOSE(screen_pair<T>)(w, roots(), spectra.data + group * SPECTRUM * lanes,
+        screen_pair<T>(w, roots(), spectra.data + group * SPECTRUM * lanes,
                                filters.data() + pair * 2 * PATCH, limit.data(), scratch, found);
         for (npy_intp f = 0; f < both; f++) resolve(first, 2 * pair + f, found[f], screened);
     }
@@ -212,7 +210,7 @@ template <class T> class Screen {
                 const ScreenCell &cell = cells[std::min<npy_intp>(i + l, cells.size() - 1)];
                 at[l] = x + (first + cell.lane) * PATCH + cell.row * SCREEN_COLUMNS + cell.column;
             }
-            CHOOSE(sum_cells<T>)(s.kh, s.kw, SCREEN_COLUMNS, at.data(), flipped.data(),
+            sum_cells<T>(s.kh, s.kw, SCREEN_COLUMNS, at.data(), flipped.data(),
                                  sums.data() + i);
         }
 

@@ -1,7 +1,6 @@
 // C = A B for matrices of any strides, in a fixed order. See dot_panel.h for the sum.
 
-#define KERNEL "dot_panel.h"
-#include "isa.h"
+#include "dot_panel.h"
 
 static const npy_intp PANEL_BYTES = 32768;  // of B at once, to stay in the first cache
 static const npy_intp MOST_ROWS = 128;      // of a tile
@@ -25,7 +24,7 @@ template <class T> static int dot(PyArrayObject *left, PyArrayObject *right, PyA
                      A.columns, B.rows, B.columns);
         return -1;
     }
-    const npy_intp shape[] = {A.rows, B.columns}, K = A.columns, lanes = CHOOSE(dot_lanes<T>)();
+    const npy_intp shape[] = {A.rows, B.columns}, K = A.columns, lanes = dot_lanes<T>();
     *out = prepare(*out, 2, shape, npy<T>::type);
     if (!*out) return -1;
     Strided<T> C(*out);
@@ -34,8 +33,8 @@ template <class T> static int dot(PyArrayObject *left, PyArrayObject *right, PyA
         std::swap(A, B);
         A.transpose(), B.transpose(), C.transpose();
     }
-    const auto pack = CHOOSE(dot_pack<T>);
-    const auto multiply = CHOOSE(dot_tile<T>);
+    const auto pack = dot_pack<T>;
+    const auto multiply = dot_tile<T>;
     const npy_intp blocks = (C.rows + lanes - 1) / lanes, block = K * lanes;
     Aligned<T> packed(blocks * block);
     const npy_intp packers = std::max<npy_intp>(1, std::min(blocks, blocks * block / PACK_EACH));
@@ -78,3 +77,5 @@ template <class T> static int dot(PyArrayObject *left, PyArrayObject *right, PyA
     });
     return 0;
 }
+
+EXPORT(dot)

@@ -1,7 +1,11 @@
-// Blocks of a matrix product. One instruction set's copy.
+// Blocks of a matrix product.
 //
 // The canonical sum: an output is one chain of fma from 0 over k = 0, 1, ..., as for the
 // convolution (of two NaN, either may be the result). Between two blocks of k it waits in a tile, exactly as it was.
+
+#pragma once
+#include "host.h"
+#include "simd.h"
 
 template <class T> static npy_intp dot_lanes() { return simd<T>::lanes; }
 

@@ -2,6 +2,7 @@
 //
 // Within 1 unit in the last place of double; float goes through double and is rounded once.
 
+#pragma once
 #ifdef __CUDACC__
 #define MATH_FUNCTION static __host__ __device__ inline
 #else

@@ -1,7 +1,8 @@
-// Fourier transforms of 8 M points, M = 8 or 5, one to a lane. One instruction set's copy.
+// Fourier transforms of 8 M points, M = 8 or 5, one to a lane.
 //
 // screen.h looks through them for candidates; their rounding decides no bit of a result.
 
+#pragma once
 template <class T> struct Complex {
     typedef typename simd<T>::vec vec;
     vec re, im;

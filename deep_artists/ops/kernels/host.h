@@ -1,6 +1,10 @@
-// Threads and NumPy arrays, for every kernel.
+// Threads, NumPy arrays and the way in from outside, for every kernel.
 
 #pragma once
+#define PY_SSIZE_T_CLEAN
+#define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION
+#include <Python.h>
+#include <numpy/arrayobject.h>
 #include <omp.h>
 #include <stdint.h>
 
@@ -60,3 +64,20 @@ struct Contiguous {
 template <class T> struct npy;
 template <> struct npy<float> { enum { type = NPY_FLOAT32 }; };
 template <> struct npy<double> { enum { type = NPY_FLOAT64 }; };
+
+// A kernel as C code calls it: returns -1 with a Python exception set, and throws nothing.
+template <auto kernel> struct Entry;
+template <class... A, int (*kernel)(A...)> struct Entry<kernel> {
+    static int call(A... arguments) noexcept {
+        if (!PyArray_API && _import_array() < 0) return -1;
+        try {
+            return kernel(arguments...);
+        } catch (const std::bad_alloc &) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    }
+};
+
+// REAL is float or double, as the compiler is told. The address of `name` for it.
+#define EXPORT(name) extern "C" { void *name##_entry = (void *)Entry<&name<REAL>>::call; }

@@ -50,3 +50,6 @@ static int max_pool_grad(PyArrayObject *z, PyArrayObject *p, PyArrayObject *dp, 
     });
     return 0;
 }
+
+EXPORT(max_pool)
+EXPORT(max_pool_grad)

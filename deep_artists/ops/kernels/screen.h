@@ -5,6 +5,7 @@
 // and imaginary part. Spectra are (columns, 64) complex, SCREEN_LD from a column to the next; a
 // complex is a vector of real parts, then one of imaginary parts.
 
+#pragma once
 #include "conv_rows.h"
 #include "fft.h"
 

@@ -1,10 +1,23 @@
-// The vector of one instruction set, and what the kernels do with it.
+// The vector of the instruction set that is compiled for, and what the kernels do with it.
 //
-// isa.h includes this file, then a kernel, once per instruction set, each time in a namespace of
-// its own and with another VECTOR_BYTES. Lanes run over outputs, never along a sum, so the width
-// decides the speed and not one bit of a result. What decides bits multiplies and adds only in
+// Lanes run over outputs, never along a sum, so the width decides the speed and not one bit of a
+// result. What decides bits multiplies and adds only in
 // fma(): one rounding, on every machine. load_columns(p, j, column) loads `chunk` columns, 16 bytes,
 // from a row a lane: column[i] holds p[lane][j + i].
+
+#pragma once
+#include "host.h"
+
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#elif defined(__AVX2__) && defined(__FMA__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 0
+#endif
+#if VECTOR_BYTES
+#include <immintrin.h>
+#endif
 
 template <class T> struct simd;
 

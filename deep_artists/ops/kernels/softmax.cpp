@@ -2,8 +2,7 @@
 //
 // Every sum runs in double, over the columns in their order. A row has one owner.
 
-#define KERNEL "softmax_row.h"
-#include "isa.h"
+#include "softmax_row.h"
 
 // Call body(row, thread) for each row: on one thread where there are few entries.
 template <class Body> static void share_rows(npy_intp n, npy_intp k, const Body &body) {
@@ -19,8 +18,8 @@ template <class T> static int softmax(PyArrayObject *x, PyArrayObject **p) {
     if (!X.array || !*p) return -1;
     if (!k) return 0;
     std::vector<double> scratch(count_threads(n) * k);
-    const auto exp_all = CHOOSE(exp_row<T>);
-    const auto divide = CHOOSE(divide_row<T>);
+    const auto exp_all = exp_row<T>;
+    const auto divide = divide_row<T>;
     share_rows(n, k, [&](npy_intp i, int thread) {
         double *e = scratch.data() + thread * k, most;
         const double sum = exp_all(X.data<T>() + i * k, k, e, &most);
@@ -74,14 +73,14 @@ static int nll(PyArrayObject *x, PyArrayObject *y, PyArrayObject **out, PyArrayO
     *p = prepare(*p, 2, PyArray_DIMS(x), npy<T>::type);
     if (!*out || !*p) return -1;
     std::vector<double> scratch(count_threads(n) * k);
-    const auto exp_all = CHOOSE(exp_row<T>);
-    const auto divide = CHOOSE(divide_row<T>);
+    const auto exp_all = exp_row<T>;
+    const auto divide = divide_row<T>;
     share_rows(n, k, [&](npy_intp i, int thread) {
         const T *row = X.data<T>() + i * k;
         double *e = scratch.data() + thread * k, most;
         const double sum = exp_all(row, k, e, &most);
         divide(e, k, sum, (T *)PyArray_DATA(*p) + i * k);
-        ((T *)PyArray_DATA(*out))[i] = (T)(plain::log_(sum) - (row[Y.data<int>()[i]] - most));
+        ((T *)PyArray_DATA(*out))[i] = (T)(log_(sum) - (row[Y.data<int>()[i]] - most));
     });
     return 0;
 }
@@ -104,3 +103,8 @@ static int nll_grad(PyArrayObject *p, PyArrayObject *y, PyArrayObject *g, PyArra
                 G.data<T>()[i] * (P.data<T>()[i * k + j] - (j == Y.data<int>()[i] ? T(1) : T(0)));
     return 0;
 }
+
+EXPORT(softmax)
+EXPORT(softmax_grad)
+EXPORT(nll)
+EXPORT(nll_grad)

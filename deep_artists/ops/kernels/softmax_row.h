@@ -1,6 +1,8 @@
-// A row of softmax. One instruction set's copy: the compiler computes lanes of columns; the sum
+// A row of softmax. The compiler computes lanes of columns; the sum
 // runs over the columns in their order.
 
+#pragma once
+#include "host.h"
 #include "exp_log.h"
 
 // e = exp(row - max row); return its sum, and the maximum.
