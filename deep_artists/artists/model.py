@@ -5,7 +5,10 @@ The file is an .npz without pickle, the exchange format: the last parameters und
 text, ``about``: format number, recipe, label names, versions.
 """
 
+from __future__ import annotations
+
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,7 +78,7 @@ class Model:
         self._functions = {}
 
     @property
-    def floatX(self):
+    def floatX(self) -> str:
         """The dtype of the arrays."""
         if "conv_W" not in self.last:
             raise ModelError("last conv_W: found nothing")
@@ -90,7 +93,7 @@ class Model:
         # Compiled functions cannot be pickled; a copy compiles its own.
         return {**self.__dict__, "_functions": {}}
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> Path:
         """Write the model to an .npz file, under a temporary name first.
 
         Parameters
@@ -119,7 +122,7 @@ class Model:
         return path
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike) -> Model:
         """Read a model that `save` wrote.
 
         Parameters
@@ -166,7 +169,7 @@ class Model:
             raise ModelError(f"{path}: {error}") from error
 
     @property
-    def is_whole(self):
+    def is_whole(self) -> bool:
         """Whether the model has all three layers, not the first only."""
         return len(self.last) == len(NAMES)
 
@@ -201,7 +204,7 @@ class Model:
                 raise ValueError("x has values that are not finite; remove those patches")
             yield np.asarray(forward(np.asarray(some, self.floatX))[layer])
 
-    def predict_log_proba(self, x, parameters="best"):
+    def predict_log_proba(self, x: np.ndarray, parameters: str = "best") -> np.ndarray:
         """Return the log-probability of every output for every patch.
 
         Parameters
@@ -222,7 +225,9 @@ class Model:
         for logits in self._compute(x, parameters, 2, order):
             yield log_softmax(logits, axis=1)
 
-    def transform(self, x, layer="hidden", parameters="best"):
+    def transform(
+        self, x: np.ndarray, layer: str = "hidden", parameters: str = "best"
+    ) -> np.ndarray:
         """Return what a layer makes of every patch: features for other tasks.
 
         Parameters
@@ -243,12 +248,14 @@ class Model:
             self._need_whole()
         return np.concatenate(list(self._compute(x, parameters, layers[layer])))
 
-    def predict(self, x, parameters="best"):
+    def predict(self, x: np.ndarray, parameters: str = "best") -> np.ndarray:
         """Return the likeliest output for every patch: an int array [shape=(n,)]."""
         self._need_whole()
         return np.concatenate([p.argmax(axis=1) for p in self._compute(x, parameters, 3)])
 
-    def predict_by_track(self, x, track, parameters="best"):
+    def predict_by_track(
+        self, x: np.ndarray, track: np.ndarray, parameters: str = "best"
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the likeliest output for every track: mean log-probability over its patches.
 
         Parameters
@@ -275,7 +282,7 @@ class Model:
             predicted[r] = total.argmax()
         return tracks, predicted
 
-    def evaluate(self, split, parameters="best"):
+    def evaluate(self, split: tuple, parameters: str = "best") -> dict[str, float | None]:
         """Return the error of the patches, and of the tracks where they are known.
 
         Parameters

@@ -9,6 +9,7 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
 
@@ -75,19 +76,19 @@ class Recipe:
         check_ranges(self)
 
     @property
-    def pooled_shape(self):
+    def pooled_shape(self) -> tuple[int, int]:
         """Rows and columns of a map after pooling."""
         return tuple(
             (n - k + 1) // p for n, k, p in zip(IMAGE_SHAPE, self.filter_shape, self.poolsize)
         )
 
     @property
-    def n_in(self):
+    def n_in(self) -> int:
         """Inputs of the rectified linear layer."""
         rows, columns = self.pooled_shape
         return self.nkerns * rows * columns
 
-    def replace(self, /, **overrides):
+    def replace(self, /, **overrides: Any) -> "Recipe":
         """Return this recipe with other values in some fields.
 
         Raises
@@ -101,7 +102,7 @@ class Recipe:
                 raise ValueError(f"a recipe has no {name!r}; it has {', '.join(fields)}")
         return dataclasses.replace(self, **overrides)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dict that JSON can hold."""
         return dataclasses.asdict(self)
 
@@ -154,12 +155,12 @@ def expected_shapes(recipe):
     }
 
 
-def list_recipes():
+def list_recipes() -> list[str]:
     """Return the names of the recipes that come with the package, sorted."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
-def load_recipe(recipe, /, **overrides):
+def load_recipe(recipe: str | os.PathLike | Recipe, /, **overrides: Any) -> Recipe:
     """Load a recipe by name or from a TOML file.
 
     Parameters

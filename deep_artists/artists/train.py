@@ -119,7 +119,8 @@ def train(
         if name not in hashes:
             hashes[name] = check_finite(x, name, floatX, hashed=checkpoint is not None)
 
-    checkpoints = state = None
+    checkpoints: Any = None
+    state = None
     if checkpoint is not None:
         # n_epochs may grow: what was done stays what it was. The order depends on the memory
         # only where it is shuffled block by block.
@@ -139,8 +140,9 @@ def train(
     say("... training")
     if state is not None:
         restore(state, result, steps)
-        for line in result.log[3:] if echo is not None else []:
-            echo(line)
+        if echo is not None:
+            for line in result.log[3:]:
+                echo(line)
     save = None if checkpoints is None else partial(checkpoints.save, steps)
     run_epochs(recipe, steps, result, say, save)
     last = steps.network.values()

@@ -12,7 +12,7 @@ from .library import C_TYPES, find_kernel
 
 @cache
 def make_params_type(int_params):
-    """Return the type of the integers that go to C code: the kernel's address, then the Op's own."""
+    """Return the type of what goes to C code: the kernel's address, then the Op's integers."""
     return ParamsType(kernel=int64, **dict.fromkeys(int_params, int64))
 
 

@@ -4,14 +4,18 @@ What the network learned by telling artists apart may serve where it never saw a
 output for every patch of a track, or statistics of it over the track.
 """
 
+from __future__ import annotations
+
+import os
 import tempfile
 from typing import NamedTuple
 
 import numpy as np
 
+from ..artists.model import Model
 from ..data.files import new_file
 from ..data.patches import AudioError
-from .predict import compute_tracks
+from .predict import Paths, compute_tracks
 
 AGGREGATES = ("none", "mean", "meanstd")
 
@@ -26,8 +30,14 @@ class Features(NamedTuple):
 
 
 def extract_features(
-    model, paths, layer="hidden", aggregate="mean", parameters="best", jobs=1, scratch=None
-):
+    model: Model,
+    paths: Paths,
+    layer: str = "hidden",
+    aggregate: str = "mean",
+    parameters: str = "best",
+    jobs: int = 1,
+    scratch: str | os.PathLike | None = None,
+) -> Features:
     """Compute what a layer makes of audio files: features for other tasks.
 
     Parameters
@@ -61,7 +71,7 @@ def extract_features(
     if aggregate not in AGGREGATES:
         raise ValueError(f"aggregate = {aggregate!r}; there are {', '.join(AGGREGATES)}")
     rows, counts, names, failed = [], [], [], []
-    file = None if scratch is None else tempfile.TemporaryFile(dir=scratch)
+    file = None if scratch is None else tempfile.TemporaryFile(dir=os.fspath(scratch))
 
     def transform(x):
         return model.transform(x, layer, parameters)
@@ -77,7 +87,7 @@ def extract_features(
         if file is None:
             rows.append(x)
         else:
-            file.write(np.ascontiguousarray(x))
+            file.write(np.ascontiguousarray(x).data)
         counts.append(len(x))
         names.append(path)
     if not names:

@@ -5,17 +5,23 @@ softmax of its mean log-probability over patches: the geometric mean of what the
 to sum to 1. A file that cannot be used is reported and left out.
 """
 
+from __future__ import annotations
+
 import csv
 import io
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from ..artists.model import Model
 from ..data.files import find_files
 from ..data.patches import AUDIO_SUFFIXES, CLIP_S, PATCH_SIZE, AudioError, extract_file
+
+Paths = str | os.PathLike | Sequence[str | os.PathLike]
 
 
 @dataclass
@@ -44,7 +50,7 @@ class Prediction:
     failed: str | None = None
 
 
-def find_audio(paths):
+def find_audio(paths: Paths) -> list[str]:
     """List the audio files meant by files and folders.
 
     Parameters
@@ -63,7 +69,7 @@ def find_audio(paths):
     AudioError
         If a path does not exist, or a folder holds no audio.
     """
-    found = {}  # absolute path -> path
+    found: dict[str, str] = {}  # absolute path -> path
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         files = [os.fspath(path)]
         if os.path.isdir(path):
@@ -77,7 +83,9 @@ def find_audio(paths):
     return list(found.values())
 
 
-def predict_tracks(model, paths, top=10, parameters="best", jobs=1):
+def predict_tracks(
+    model: Model, paths: Paths, top: int | None = 10, parameters: str = "best", jobs: int = 1
+) -> list[Prediction]:
     """Name the artists of audio files.
 
     Parameters
@@ -155,7 +163,7 @@ def extract_track(path):
         return None, str(error).removeprefix(f"{path}: ")
 
 
-def format_predictions(predictions, form="text"):
+def format_predictions(predictions: list[Prediction], form: str = "text") -> str:
     """Write predictions as text, JSON or CSV.
 
     Parameters

@@ -20,7 +20,7 @@ def test_a_shuffled_epoch_sees_every_patch_once():
     seen = []
     for epoch in (1, 2):
         steps.start_epoch(epoch)
-        seen.append(steps.order.get_value())
+        seen.append(steps.splits[0].order.get_value())
         assert sorted(seen[-1]) == list(range(60))
     assert (seen[0] != seen[1]).any()
 

@@ -73,8 +73,8 @@ def test_a_shuffled_epoch_is_a_permutation_read_in_runs(tmp_path, n, batch_size,
         np.testing.assert_array_equal(labels, 3 * rows)
         assert len(np.unique(rows)) == n // batch_size * batch_size
     assert (epochs[0][0] != epochs[1][0]).any()
-    run = stream.run
-    assert run >= 128 and run % batch_size == 0 and stream.runs <= most
+    run = stream.chunk
+    assert run >= 128 and run % batch_size == 0 and stream.chunks <= most
     for block in range(stream.n_blocks):
         x_block, _, order = stream.reader.submit(stream.read, 1, block).result()
         assert sorted(order) == list(range(len(x_block))) and len(order) < (most + 1) * run

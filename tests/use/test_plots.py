@@ -109,7 +109,7 @@ def test_patience_grows_as_in_training():
     functions = SimpleNamespace(
         n_batches=[10, 1, 1],
         network=SimpleNamespace(values=dict, x=SimpleNamespace(dtype="float64")),
-        train_model=lambda i: 1.0, run=map, start_epoch=lambda epoch: None,
+        train=lambda indices: (1.0 for _ in indices), start_epoch=lambda epoch: None,
         validate=lambda: next(scripted), test=lambda: 0.0,
     )  # fmt: skip
     recipe = load_recipe("last", patience=45, validation_frequency=10)
@@ -345,8 +345,8 @@ def test_a_first_layer_has_no_confusion(run, tmp_path):
 def test_a_picture_that_cannot_be_written_leaves_the_old_one(run, tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
-    def fail(self, path, **options):
-        path.write_bytes(b"half")
+    def fail(self, file, **options):
+        file.write(b"half")
         raise OSError("no space left")
 
     (tmp_path / "filters.png").write_bytes(b"old")
