@@ -92,7 +92,7 @@ class Conv2D(KernelOp):
 
 
 class Conv2DGradInput(KernelOp):
-    """dx of conv2d from W and dz: dz, zero-padded, against the filters unflipped."""
+    """dx of conv2d from W and dz: zero-padded dz, correlated with the unflipped filters."""
 
     source, function = "conv2d.cpp", "conv2d_grad_input"
 

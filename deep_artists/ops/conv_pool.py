@@ -1,7 +1,7 @@
-"""conv2d and max_pool_2d in one pass; the gradient for the filters from the winning cells alone.
+"""conv2d and max_pool_2d in one pass, and the gradient for the filters from the winning cells.
 
-`rewrites` puts these in the place of the plain Ops. Between the two passes only a bit per cell is
-kept, set where the cell equals the maximum of its window: all tied cells are winners.
+`rewrites` puts these in the place of the plain Ops. The forward pass keeps one bit per cell, set if
+the cell equals the maximum of its window. All tied cells are winners.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""Where a network is trained: 'cpu', or 'cuda' with what that needs.
+"""The devices that a network can be trained on, 'cpu' and 'cuda', and what each needs.
 
-Two more devices serve to try the same path without a GPU: 'jax', JAX's CPU device with what XLA
-makes of the Ops, and 'jax-ffi', the same with our kernels compiled for the host.
+Two more devices exercise the CUDA path without a GPU: 'jax' is JAX's CPU device with XLA's own code
+for the Ops, and 'jax-ffi' the same with our kernels compiled for the host.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ DEVICES = ("cpu", "cuda", "jax", "jax-ffi")
 
 
 def check_device(device):
-    """See that a device can be used, before anything takes time.
+    """Check that a device can be used, before anything slow.
 
     Parameters
     ----------

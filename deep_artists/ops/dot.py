@@ -1,7 +1,7 @@
 """The matrix product in a fixed order, without BLAS.
 
-The same bits whatever the threads, the batch and the processor; `rewrites` puts it in the place of
-PyTensor's own ``dot``.
+It gives the same bits for any number of threads, any batch and any processor. `rewrites` puts it in
+the place of PyTensor's own ``dot``.
 """
 
 import numpy as np

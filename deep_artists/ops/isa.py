@@ -19,7 +19,7 @@ def read_cpuinfo():
 
 
 def choose_instruction_set(flags, asked):
-    """Return what the kernels choose, by the rule of ops/kernels/isa.h."""
+    """Return the instruction set to compile the kernels for: 'avx512', 'avx2' or 'plain'."""
     if asked == "plain" or not {"avx2", "fma"} <= flags:
         return "plain"
     return "avx2" if asked == "avx2" or not AVX512 <= flags else "avx512"

@@ -1,7 +1,7 @@
 """The rewrites beneath the graph: faster and more stable Ops in the place of plain ones.
 
-The graph that the layers build says what the tutorial says. Before PyTensor's own rewriting,
-these put faster or more stable Ops of the same values in the place of parts of it:
+The layers build the graph of the tutorial. Before PyTensor rewrites it in its own ways, these
+rewrites replace parts of it with Ops that have the same values but are faster or more stable:
 
 - max_pool_2d(conv2d(x, W)) and its gradient for W: one pass, see `conv_pool`;
 - -log(softmax(x))[arange, y] and its gradient: from x, finite where softmax underflows;

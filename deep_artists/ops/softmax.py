@@ -1,7 +1,8 @@
 """softmax over the rows of a matrix.
 
-PyTensor has one; this one sums in a fixed order with an exp of its own, and is opaque to
-rewriting, so that `rewrites` can recognise the tutorial's cost and make it stable, as Theano did.
+PyTensor has a softmax of its own. This one sums in a fixed order and has its own exp, and PyTensor
+does not rewrite it, so that `rewrites` can recognise the tutorial's cost and make it numerically
+stable, as Theano did.
 """
 
 import numpy as np

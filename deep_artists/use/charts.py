@@ -22,7 +22,7 @@ STYLE |= {"ytick.labelsize": 6, "ytick.major.width": 0.5, "ytick.major.size": 2}
 
 @contextmanager
 def style():
-    """Use our style inside, whatever the user's is."""
+    """Use our own style inside the block, whatever the user's style is."""
     try:
         import matplotlib.style
     except ImportError as error:
@@ -119,8 +119,9 @@ def plot_confusion(model, split, per="track", parameters="best"):
     Returns
     -------
     Axes
-        A row is a label, its entries are shares of it; blue rows do not occur in the split. Of
-        more than 150 labels the commonest of the split are drawn, the others as one.
+        Each row is a true label, and its entries are shares of that label. Rows in blue are
+        labels that do not occur in the split. Beyond 150 labels, the commonest of the split are
+        drawn and the others are joined into one.
     """
     from matplotlib import colormaps
     from sklearn.metrics import confusion_matrix

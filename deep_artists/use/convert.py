@@ -1,4 +1,4 @@
-"""A model pickled in 2013 -> a model of today; see `legacy` for how such a file is read."""
+"""Convert a model pickled in 2013; `data.legacy` says how such a file is read safely."""
 
 import hashlib
 
@@ -19,8 +19,8 @@ def to_model(path, recipe="last", /, **overrides):
         A pickled model, plain or gzip: the first layer only, as the program saved it, or the
         three layers of the notebook.
     recipe : str, path or Recipe
-        What the pickle does not say. Its number and shape of filters, hidden units and outputs
-        are taken from the file, of a first layer only the former two.
+        Gives what the pickle does not say. The number and shape of filters, hidden units and
+        outputs come from the file; a first layer alone gives the filters only.
     **overrides
         Values for other fields of the recipe, as ``poolsize=(8, 8)``.
 

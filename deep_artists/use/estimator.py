@@ -2,7 +2,7 @@
 
 X holds patches, float (n, 2560), and y the artist of each, of any type that sorts. Patches of one
 track are nearly the same: give their tracks (or albums) as `groups`, here to `fit` and to the
-cross-validation alike, or scores flatter.
+cross-validation alike; otherwise scores are too optimistic.
 
     cross_val_score(DeepArtistClassifier(), X, y, groups=track, cv=GroupKFold(5),
                     params={"groups": track})
@@ -51,8 +51,8 @@ class DeepArtistClassifier(
         See `recipe.load_recipe`. Its `n_out` gives way to the number of classes.
     floatX : {'float32', 'float64'}
     validation_fraction : float, 0 < validation_fraction < 1
-        Share of the patches, or of the groups, that is kept from training to choose the best
-        parameters by and to stop.
+        Share of the patches, or of the groups, that is held out of training. The best
+        parameters and the end of training are chosen by their error.
     random_state : int, RandomState or None
         Of the validation split, the initial values and the order of the patches. None: the seed
         of the recipe, so that two fits agree.
@@ -143,7 +143,7 @@ L2_softmax, patience, validation_frequency, shuffle
             If X has another width or values that are not finite, y has one class, or there are
             too few patches or groups to split.
         KeyboardInterrupt
-            After Ctrl-C, so that a search around stops too; the attributes are there.
+            After Ctrl-C, so that a surrounding search stops too. The attributes are set.
         """
         from ..artists.train import train
 
@@ -213,7 +213,7 @@ L2_softmax, patience, validation_frequency, shuffle
 
 
 def split_rows(y, groups, fraction, seed):
-    """Return the rows of train and of validation: by group, or else stratified where it can be."""
+    """Return the rows of train and of validation: by group, or else stratified if possible."""
     n = len(y)
     if groups is not None:
         if len(groups) != n:

@@ -1,7 +1,7 @@
 """Sound files and a model -> features for another task.
 
-What the network learned by telling artists apart may serve where it never saw a label: a layer's
-output for every patch of a track, or statistics of it over the track.
+A feature is a layer's output for every patch of a track, or its mean and standard deviation over
+the track. The network never saw a label of the other task.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def extract_features(
     jobs : int
         See `predict.predict_tracks`.
     scratch : str or path, optional
-        Folder to keep the rows in, in a file without a name, instead of in memory: the features are
-        then memory-mapped, and the file is gone when they are.
+        Keep the rows in an unnamed file in this folder instead of in memory. The features are then
+        memory-mapped, and the file is deleted together with them.
 
     Returns
     -------

@@ -5,7 +5,7 @@ Every function draws into a Figure of its own, one journal column wide, and retu
 
 Time is in ms from the left edge of a patch or filter, 128 / 22050 s = 5.8 ms a frame. The vertical
 axis is linear in mel bands and labelled with their centres in Hz (Slaney's scale, 64 bands). The
-convolution flips a filter in both axes; here it is turned back, as it meets the input.
+convolution flips a filter in both axes; the pictures show it as it is applied to the input.
 """
 
 import json
@@ -44,16 +44,16 @@ def _label_hz(axes, lowest_band, n_bands):
 
 
 def turn_back(conv_W):
-    """Return filters as they meet the input: flipped in both axes, (filters, rows, columns)."""
+    """Return filters as applied to the input: flipped in both axes, (filters, rows, columns)."""
     return conv_W[:, 0, ::-1, ::-1]
 
 
 @style()
 def plot_filters(model, parameters="best"):
-    """Draw the filters as mel-by-time images, turned back as they meet the input.
+    """Draw the filters as mel-by-time images, flipped as they are applied to the input.
 
-    A filter slides over the patch, so its bands have no frequency of their own: the left axis is
-    in Hz for a filter at its lowest position, the right axis for one at its highest.
+    A filter slides over the patch, so its bands have no fixed frequency: the left axis is in Hz
+    for the filter at its lowest position, the right axis for the same filter at its highest.
 
     Parameters
     ----------
@@ -152,13 +152,13 @@ def plot_activating_patches(model, x, n=5, track=None, parameters="best"):
 
 
 def save_all(path, out_dir):
-    """Draw what there is to draw of a run or a model, into PNG files of 300 dpi.
+    """Draw every picture that a run or a model allows, as PNG files of 300 dpi.
 
     Parameters
     ----------
     path : str or path
-        Folder of a run (model.npz; results.json and set/ where they are there), or a model,
-        which gives the filters only.
+        Folder of a run (model.npz and, if they exist, results.json and set/), or a model file,
+        of which only the filters can be drawn.
     out_dir : str or path
         Made if it is not there.
 

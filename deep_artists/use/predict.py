@@ -94,17 +94,17 @@ def predict_tracks(
     paths : list of str or path
         Files and folders, see `find_audio`.
     top : int or None
-        Artists to name for a track; None: all, which of thousands of artists and tracks takes
-        more memory than there is.
+        Artists to name for a track. None names all of them; with thousands of artists and tracks
+        that can take more memory than there is.
     parameters : {'best', 'last'}
     jobs : int
-        Processes that read audio, -1 for one a core. One is faster for fewer than some hundred
-        files: each process imports librosa anew.
+        Processes that read audio, -1 for one a core. One is faster for fewer than a few
+        hundred files, because each process imports librosa anew.
 
     Returns
     -------
     list of Prediction
-        One a file, in the order of `find_audio`.
+        One for each file, in the order of `find_audio`.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""The Ops on a device of JAX. Importing a module of this folder but not the folder imports jax."""
+"""The Ops on a device of JAX. Importing this package is cheap; importing its modules imports jax."""

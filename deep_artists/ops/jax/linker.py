@@ -1,7 +1,7 @@
-"""The graph on a device of JAX: every Op by way of PyTensor's JAX linker.
+"""Compile a graph for a device of JAX, through PyTensor's JAX linker.
 
-Gradients are Ops of the graph already, so JAX differentiates nothing. The lowering of an Op is
-our kernel (`ffi`) or XLA's own (`lowerings`). Importing this module imports jax, switches its
+The gradients are already Ops of the graph, so JAX differentiates nothing. An Op becomes a call of
+our kernel (`ffi`) or plain XLA code (`lowerings`). Importing this module imports jax, switches its
 64-bit types on, without which int64 and float64 would quietly be halved, and asks XLA for
 full-precision products.
 """

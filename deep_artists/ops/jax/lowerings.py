@@ -1,4 +1,4 @@
-"""The Ops in what XLA has: for any device of JAX, in XLA's order of summing.
+"""The Ops as plain XLA code, for any device of JAX. XLA chooses the order of its sums.
 
 Each function takes the Op and its inputs as arrays. Importing this module imports jax.
 """
