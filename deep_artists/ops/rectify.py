@@ -1,8 +1,8 @@
 """The rectifier max(0, v), with the gradient of Theano 0.6 where v is 0.
 
-``T.maximum(0, v)`` of Theano 0.6 gives v the full gradient where v == 0. PyTensor gives it to the first
-argument instead; other libraries give half of it or none. In a silent patch with biases of zero, v
-is exactly 0.
+``T.maximum(0, v)`` of Theano 0.6 gives v the full gradient where v == 0. PyTensor gives it to the
+first argument instead; other libraries give half of it or none. In a silent patch with biases of
+zero, v is exactly 0.
 """
 
 import numpy as np

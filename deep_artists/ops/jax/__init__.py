@@ -1,1 +1,1 @@
-"""The Ops on a device of JAX. Importing this package is cheap; importing its modules imports jax."""
+"""The Ops on a device of JAX: this package imports nothing, its modules import jax."""
