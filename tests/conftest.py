@@ -14,13 +14,15 @@ def run_python():
     Returns subprocess.CompletedProcess, with stdout and stderr as text.
     """
 
-    def run(*arguments, cwd=None, **environment):
+    def run(*arguments, cwd=None, timeout=None, **environment):
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
             **environment,
         }
         command = [sys.executable, *map(str, arguments)]
-        return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True)
+        return subprocess.run(
+            command, env=environment, cwd=cwd, timeout=timeout, capture_output=True, text=True
+        )
 
     return run

@@ -8,20 +8,16 @@ Everything before that last cast is float64, and nothing goes through BLAS, whos
 
 import math
 import os
-from functools import lru_cache
 
 import numpy as np
 
-SR_HZ = 22050
-N_FFT = 512  # samples, the window too
-HOP_LENGTH = 128  # samples
-N_MELS = 64
-FMIN_HZ, FMAX_HZ = 0.0, 8000.0
+from .mel import FMAX_HZ, FMIN_HZ, HOP_LENGTH, N_FFT, N_MELS, SR_HZ, mel_power, resample
+
 N_FRAMES = 40
 PATCH_SIZE = N_MELS * N_FRAMES
 CLIP_S = 30
 MIN_SAMPLES = N_FFT + (N_FRAMES - 1) * HOP_LENGTH  # one patch
-RES_TYPE = "soxr_vhq"  # soxr_hq computes in float32
+RES_TYPE = "soxr_vhq"  # that of `mel.resample`
 RESAMPLE_MARGIN_S = 1  # taken before the clip: the resampler's onset must lie outside it
 
 SETTINGS = dict(sr_hz=SR_HZ, clip_s=CLIP_S, n_fft=N_FFT, hop_length=HOP_LENGTH, window="hann")
@@ -38,58 +34,6 @@ BLOCK_VALUES = 2**24  # decoded at once, 128 MiB: six minutes at 22050 Hz stereo
 
 class AudioError(ValueError):
     """Audio that cannot become patches; the message names the file."""
-
-
-def mel_filters():
-    """Return the mel filter bank: Slaney's scale, 0 to 8000 Hz, triangles of area 1.
-
-    Returns
-    -------
-    np.ndarray [shape=(64, 257), dtype=float64]
-    """
-    import librosa
-
-    scale = dict(n_mels=N_MELS, fmin=FMIN_HZ, fmax=FMAX_HZ, htk=False, norm="slaney")
-    return librosa.filters.mel(sr=SR_HZ, n_fft=N_FFT, dtype=np.float64, **scale)
-
-
-@lru_cache(maxsize=1)
-def _sparse_mel_filters():
-    from scipy.sparse import csr_array
-
-    return csr_array(mel_filters())
-
-
-def mel_power(y):
-    """Compute the mel power spectrogram of 2013.
-
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,), dtype=float64]
-        Mono audio at 22050 Hz, n >= 512.
-
-    Returns
-    -------
-    np.ndarray [shape=(64, 1 + (n - 512) // 128), dtype=float64]
-
-    Examples
-    --------
-    >>> mel_power(np.zeros(5504)).shape
-    (64, 40)
-    """
-    import librosa
-
-    stft = librosa.stft(
-        np.asarray(y, dtype=np.float64),
-        n_fft=N_FFT,
-        hop_length=HOP_LENGTH,
-        win_length=N_FFT,
-        window="hann",
-        center=False,  # 2013: no padding; a centred STFT has as many patches, of other numbers
-        dtype=np.complex128,
-    )
-    # NumPy's abs and BLAS round differently on different processors; this does not.
-    return _sparse_mel_filters() @ (stft.real**2 + stft.imag**2)
 
 
 def extract_patches(audio, sr=None):
@@ -214,10 +158,7 @@ def _clip(y, sr, name):
             f"{MIN_SAMPLES} ({MIN_SAMPLES / SR_HZ:.3f} s) are needed"
         )
     if sr != SR_HZ:
-        import librosa
-
-        rates = dict(orig_sr=sr, target_sr=SR_HZ)
-        y = librosa.resample(y, res_type=RES_TYPE, fix=True, scale=False, axis=-1, **rates)
+        y = resample(y, sr)
     return y[-CLIP_S * SR_HZ :]
 
 

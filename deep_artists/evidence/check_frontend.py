@@ -2,7 +2,8 @@
 
 import soundfile
 
-from ..data.patches import extract_patches, mel_filters, mel_power
+from ..data.mel import mel_filters, mel_power
+from ..data.patches import extract_patches
 from ..reference import golden
 from .compare import Rung, entrywise, relative, unequal
 

@@ -22,10 +22,10 @@ class OneModule(CLinker):
 
 
 class WholeLinker(VMLinker):
-    """Compile a whole function into one C module, if every Op has C code.
+    """Compile a whole function into one C module, if the C code of every node allows it.
 
-    PyTensor's virtual machine, which this falls back on, compiles a module for each kind of node:
-    44 of them for a training, where this needs 3.
+    Otherwise PyTensor's virtual machine runs it, which takes a module for each kind of node: 44 of
+    them for a training, where this takes 3.
     """
 
     def accept(self, fgraph, no_recycling=None, profile=None):
@@ -35,12 +35,27 @@ class WholeLinker(VMLinker):
             for node in fgraph.apply_nodes
             if isinstance(node.op, KernelOp)
         )
-        try:
-            linker = OneModule().accept(fgraph, no_recycling, profile)
-            linker.code_gen()
-        except (NotImplementedError, MethodNotDefined):
-            return super().accept(fgraph, no_recycling, profile)
-        return linker
+        if all(fits_one_module(node) for node in fgraph.apply_nodes):
+            return OneModule().accept(fgraph, no_recycling, profile)
+        return super().accept(fgraph, no_recycling, profile)
+
+
+def fits_one_module(node):
+    """Return whether a node's C code can stand in one module with that of other nodes.
+
+    Some of PyTensor's Ops, `Subtensor` among them, use the Python object of an input, ``py_x``
+    beside ``x``. In a module of many nodes only inputs of the whole function have one that is
+    up to date.
+    """
+    inputs = [f"x{i}_" for i in range(len(node.inputs))]
+    outputs = [f"z{i}_" for i in range(len(node.outputs))]
+    sub = {"fail": "", "params": "params", "id": 0, "failure_var": "failure"}
+    try:
+        code = node.op.c_code(node, "node", inputs, outputs, sub)
+    except (AttributeError, NotImplementedError, MethodNotDefined):
+        return False
+    computed = (name for name, x in zip(inputs, node.inputs) if x.owner is not None)
+    return not any(f"py_{name}" in code for name in computed)
 
 
 def cpu_mode(fused=True):

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ..data.files import new_file
-from ..data.patches import FMAX_HZ, FMIN_HZ, HOP_LENGTH, N_FRAMES, N_MELS, SR_HZ
+from ..data.mel import FMAX_HZ, FMIN_HZ, HOP_LENGTH, N_MELS, SR_HZ, hz_to_mel
+from ..data.patches import N_FRAMES
 from .charts import make_figure, plot_confusion, plot_learning_curves, style
 
 FRAME_MS = 1000 * HOP_LENGTH / SR_HZ
@@ -30,13 +31,11 @@ def _show(axes, image, **options):
 
 def _label_hz(axes, lowest_band, n_bands):
     """Put ticks of round Hz on an axis whose 0 is the centre of lowest_band."""
-    import librosa
-
-    low, high = (librosa.hz_to_mel(hz, htk=False) for hz in (FMIN_HZ, FMAX_HZ))
+    low, high = (hz_to_mel(hz) for hz in (FMIN_HZ, FMAX_HZ))
     ticks = {}
     round_hz = [1000, 500, 2000, 4000, 250, 3000, 6000, 1500, 100, 5000, 7000, 750]
     for hz in round_hz + list(range(200, int(FMAX_HZ), 100)):
-        share = (librosa.hz_to_mel(hz, htk=False) - low) / (high - low)
+        share = (hz_to_mel(hz) - low) / (high - low)
         band = share * (N_MELS + 1) - 1 - lowest_band  # 64 triangles overlap by half
         if 0 <= band <= n_bands - 1 and all(abs(band - other) > n_bands / 7 for other in ticks):
             ticks[band] = str(hz)

@@ -99,7 +99,7 @@ def predict_tracks(
     parameters : {'best', 'last'}
     jobs : int
         Processes that read audio, -1 for one a core. One is faster for fewer than a few
-        hundred files, because each process imports librosa anew.
+        hundred files, because each process imports SciPy anew.
 
     Returns
     -------

@@ -10,7 +10,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deep_artists.data import patches
+from deep_artists.data import mel, patches
+from deep_artists.data.mel import mel_filters, mel_power, resample
 from deep_artists.data.patches import (
     HOP_LENGTH,
     MIN_SAMPLES,
@@ -18,8 +19,6 @@ from deep_artists.data.patches import (
     N_FRAMES,
     AudioError,
     extract_patches,
-    mel_filters,
-    mel_power,
 )
 from deep_artists.reference import golden
 
@@ -57,40 +56,55 @@ def test_mel_filters_are_those_of_2013():
 def test_mel_power_is_that_of_2013():
     recorded = golden.load("frontend/clip.npz")["mel"]
     y, _ = soundfile.read(golden.path(CLIP), dtype="float64")
-    mel = mel_power(y)
-    assert mel.dtype == np.float64 and mel.shape == recorded.shape
+    power = mel_power(y)
+    assert power.dtype == np.float64 and power.shape == recorded.shape
     # Sums of positive terms, so the error is relative. Measured: 2e-14.
-    np.testing.assert_allclose(mel, recorded, rtol=1e-13, atol=0)
-    assert np.any(recorded == 0) and np.all(mel[recorded == 0] == 0)  # digital silence
+    np.testing.assert_allclose(power, recorded, rtol=1e-13, atol=0)
+    assert np.any(recorded == 0) and np.all(power[recorded == 0] == 0)  # digital silence
+
+
+def test_every_step_has_the_bits_of_librosa():
+    import librosa
+
+    scale = dict(n_mels=64, fmin=0.0, fmax=8000.0, htk=False, norm="slaney", dtype=np.float64)
+    np.testing.assert_array_equal(mel_filters(), librosa.filters.mel(sr=22050, n_fft=512, **scale))
+    hz = np.array([0.0, 440.0, 999.9, 1000.0, 1000.1, 8000.0])
+    np.testing.assert_array_equal(mel.hz_to_mel(hz), librosa.hz_to_mel(hz, htk=False))
+    y = np.random.RandomState(0).uniform(-1, 1, 300_000)  # more frames than a block
+    stft = librosa.stft(y, n_fft=512, hop_length=128, window="hann", center=False, dtype=complex)
+    power = mel.sparse_mel_filters() @ (stft.real**2 + stft.imag**2)
+    np.testing.assert_array_equal(mel_power(y), power)
+    for sr in (44100, 48000, 22051, 8000, 1000):
+        theirs = librosa.resample(
+            y[: 3 * sr + 17], orig_sr=sr, target_sr=22050, res_type="soxr_vhq"
+        )
+        np.testing.assert_array_equal(resample(y[: 3 * sr + 17], sr), theirs)
 
 
 def test_the_recording_tells_a_centred_stft_and_a_shifted_filter(monkeypatch):
-    import librosa
-
     recorded = golden.load("frontend/clip.npz")["patches"]
     y, _ = soundfile.read(golden.path(CLIP), dtype="float64")
-    stft = librosa.stft
     with monkeypatch.context() as patch:
-        patch.setattr(librosa, "stft", lambda y, **kw: stft(y, **{**kw, "center": True}))
+        patch.setattr(patches, "mel_power", lambda y: mel_power(np.pad(y, 256)))
         centred = extract_patches(y)
         assert centred.shape == recorded.shape  # a shape test would not notice
         assert np.mean(centred == recorded) < 0.5
     shifted = np.roll(mel_filters(), 1, axis=1)
-    monkeypatch.setattr(patches, "_sparse_mel_filters", lambda: shifted)
+    monkeypatch.setattr(mel, "sparse_mel_filters", lambda: shifted)
     assert np.mean(extract_patches(y) == recorded) < 0.5
 
 
 def test_layout_is_mel_major():
     y = tone(3 * 5120 + 384)
-    mel = mel_power(y)
+    power = mel_power(y)
     x = extract_patches(y)
     assert x.shape == (3, 2560)
-    np.testing.assert_array_equal(x[1].reshape(64, 40), mel[:, 40:80].astype(np.float32))
+    np.testing.assert_array_equal(x[1].reshape(64, 40), power[:, 40:80].astype(np.float32))
 
 
 def test_bits_do_not_depend_on_blas():
     code = (
-        "import numpy as np; from deep_artists.data.patches import mel_power; "
+        "import numpy as np; from deep_artists.data.mel import mel_power; "
         "x = mel_power(np.random.RandomState(0).uniform(-1, 1, 200000)); "
         "import hashlib; print(hashlib.sha256(x.tobytes()).hexdigest())"
     )

@@ -12,7 +12,7 @@ from pytensor.gradient import verify_grad
 
 from deep_artists.artists.network import Network
 from deep_artists.artists.recipe import load_recipe
-from deep_artists.ops.compile import compile_function, cpu_mode
+from deep_artists.ops.compile import OneModule, compile_function, cpu_mode
 from deep_artists.ops.conv2d import Conv2D, Conv2DGradFilters, Conv2DGradInput, conv2d
 from deep_artists.ops.conv_pool import ConvPool, ConvPoolGradFilters
 from deep_artists.ops.dot import FixedDot
@@ -384,7 +384,7 @@ import numpy as np
 from deep_artists.ops.conv_pool import ConvPool
 from deep_artists.ops.conv2d import Conv2D
 from deep_artists.ops.max_pool import MaxPool
-from tests.test_ops import draw, draw_patches, run_c
+from test_ops import draw, draw_patches, run_c
 
 for dtype in ("float32", "float64"):
     x = draw_patches(dtype)
@@ -425,9 +425,7 @@ def test_the_training_graph_holds_our_ops_and_c_only():
     } <= found
     names = {op.__name__ for op in found}
     assert not names & {"Conv2D", "MaxPool", "Softmax", "Dot", "Dot22", "Gemm", "AdvancedSubtensor"}
-    assert type(function.maker.linker).__name__ == "VMLinker"
-    assert function.maker.linker.use_cloop
-    assert "numba" not in repr(function.vm).lower()
+    assert isinstance(function.maker.linker, OneModule)
     for node in function.maker.fgraph.apply_nodes:
         if isinstance(node.op, KernelOp):
             assert node.op.source in node.op.c_support_code()

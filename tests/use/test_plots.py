@@ -10,7 +10,7 @@ import pytest
 
 from deep_artists.artists.model import Model, ModelError
 from deep_artists.artists.recipe import expected_shapes, load_recipe
-from deep_artists.data.patches import mel_filters
+from deep_artists.data.mel import mel_filters
 from deep_artists.nn.loop import Result, run_epochs
 from deep_artists.use import plots
 from deep_artists.use.charts import plot_confusion, plot_learning_curves, trace_patience

@@ -1,0 +1,80 @@
+"""Functions as one C module, where that is right, and kernels as libraries."""
+
+import subprocess
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+
+from deep_artists.ops import library
+from deep_artists.ops.compile import OneModule, compile_function
+from deep_artists.ops.conv2d import conv2d
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: (2 * x)[1:, ::-1],
+        lambda x: pt.inc_subtensor((2 * x)[1], 5.0),
+        lambda x: pt.set_subtensor((2 * x)[:, 1:], 5.0),
+        lambda x: pt.inc_subtensor((2 * x)[pt.constant([0, 0, 2])], 1.0),
+    ],
+    ids=["slice", "inc", "set", "inc_rows"],
+)
+def test_parts_of_a_computed_array_are_of_its_present_value(build):
+    x = pt.dmatrix()
+    function = compile_function([x], build(x))
+    for seed in range(3):
+        value = np.random.RandomState(seed).uniform(size=(3, 4))
+        expected = build(pt.constant(value)).eval(mode="FAST_COMPILE")
+        np.testing.assert_array_equal(function(value), expected)
+
+
+def test_a_function_that_allows_it_is_one_module():
+    x, W = pt.tensor4(dtype="float64"), pt.tensor4(dtype="float64")
+    assert isinstance(compile_function([x, W], conv2d(x, W).sum()).maker.linker, OneModule)
+    sliced = compile_function([x, W], conv2d(x, W)[:, 0].sum())
+    assert not isinstance(sliced.maker.linker, OneModule)
+
+
+def test_a_compiler_that_fails_is_one_sentence_and_a_log(monkeypatch, tmp_path):
+    monkeypatch.setattr(library, "make_command", lambda source, dtype: ["false"])
+    with pytensor.config.change_flags(base_compiledir=str(tmp_path)):
+        with pytest.raises(RuntimeError, match="could not compile the kernel dot.cpp") as error:
+            library.compile_library("dot.cpp", "float32")
+    (log,) = tmp_path.rglob("*.log")
+    assert str(log) in str(error.value) and log.read_text().startswith("false")
+    assert not list(tmp_path.rglob("*.so")) and not list(tmp_path.rglob("*.tmp"))
+
+
+def test_another_source_or_flag_is_another_library(monkeypatch):
+    here = library.name_library("dot.cpp", "float32")
+    assert here != library.name_library("dot.cpp", "float64")
+    monkeypatch.setattr(library, "hash_sources", lambda: "changed")
+    assert here != library.name_library("dot.cpp", "float32")
+
+
+FORK = """
+import os
+import numpy as np
+import pytensor.tensor as pt
+from deep_artists.ops.compile import compile_function
+from deep_artists.ops.dot import FixedDot
+A, B = pt.fmatrices(2)
+function = compile_function([A, B], FixedDot()(A, B))
+values = np.ones((300, 300), "float32"), np.ones((300, 300), "float32")
+assert function(*values)[0, 0] == 300
+child = os.fork()
+if not child:
+    os._exit(int(function(*values)[5, 5] != 300))
+print(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_forked_child_computes_after_its_parent_used_threads(run_python):
+    try:
+        done = run_python("-c", FORK, OMP_NUM_THREADS="2", timeout=120)
+    except subprocess.TimeoutExpired:
+        pytest.fail("the child hangs")
+    assert done.stdout == "0\n", done.stderr
