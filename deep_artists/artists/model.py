@@ -330,8 +330,11 @@ def sum_by_track(pieces, row):
 
 
 def compile_forward(model, values):
-    """Compile patches -> pooled maps, hidden units, logits, probabilities."""
-    from ..ops.compile import compile_function
+    """Compile patches -> pooled maps, hidden units, logits, probabilities.
+
+    Without a C++ compiler NumPy computes them: to rounding the same, and more slowly.
+    """
+    from ..ops.compile import compile_function, has_compiler, python_mode
     from .network import Network
 
     if not model.is_whole:
@@ -342,7 +345,10 @@ def compile_forward(model, values):
     if model.is_whole:
         layer3 = network.layer3
         layers += [network.layer2.output, layer3.lin_output, layer3.p_y_given_x]
-    return compile_function([network.x], layers, device=model.device)
+    mode = None
+    if model.device == "cpu" and not has_compiler():
+        mode = python_mode()
+    return compile_function([network.x], layers, device=model.device, mode=mode)
 
 
 load = Model.load

@@ -77,25 +77,56 @@ def cpu_mode(fused=True):
     return add_rewrites(mode) if fused else mode
 
 
+def has_compiler():
+    """Return whether C code can be compiled here."""
+    try:
+        check_compiler()
+    except RuntimeError:
+        return False
+    return True
+
+
+def python_mode():
+    """Return a mode that runs every Op by its NumPy definition: slow, and no compiler is needed."""
+    return Mode(VMLinker(allow_gc=False, c_thunks=False), "fast_compile")
+
+
 def check_compiler():
-    """Raise RuntimeError if what compiles C code is missing."""
+    """Check that C code can be compiled here.
+
+    Raises
+    ------
+    RuntimeError
+        If a C++ compiler or Python's headers are missing; says what to install.
+    """
     if not pytensor.config.cxx:
         raise RuntimeError("no C++ compiler was found: install g++ (Debian: apt install g++)")
     if not Path(sysconfig.get_path("include"), "Python.h").is_file():
         raise RuntimeError("Python.h was not found: install it (Debian: apt install python3-dev)")
 
 
-def compile_function(inputs, outputs, fused=True, device="cpu", **kwargs):
+def compile_function(inputs, outputs, fused=True, device="cpu", mode=None, **kwargs):
     """Compile a graph, as ``pytensor.function`` with `cpu_mode` or for another device.
 
     On the cpu without contraction of a * b + c in PyTensor's own C code either, so that a result
     does not depend on whether the processor has fused multiply-adds.
+
+    Parameters
+    ----------
+    inputs, outputs, kwargs
+        As of ``pytensor.function``.
+    fused : bool
+        See `cpu_mode`.
+    device : str
+        See `device.check_device`.
+    mode : Mode, optional
+        Instead of `cpu_mode`, on the cpu.
     """
     if device != "cpu":
         from .jax import linker
 
         return linker.compile_function(inputs, outputs, device, fused, **kwargs)
-    mode = cpu_mode(fused)
+    mode = cpu_mode(fused) if mode is None else mode
     flags = f"{pytensor.config.gcc__cxxflags} -ffp-contract=off".strip()
     with pytensor.config.change_flags(gcc__cxxflags=flags, openmp=True):
         return pytensor.function(inputs, outputs, mode=mode, **kwargs)

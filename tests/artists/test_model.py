@@ -232,3 +232,14 @@ def test_the_file_is_an_npz_that_numpy_reads_without_pickle(tmp_path):
     path = make_model().save(tmp_path / "model.npz")
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
         assert set(file.files) == {"about", *NAMES, *(f"best_{n}" for n in NAMES)}
+
+
+def test_without_a_compiler_numpy_computes(monkeypatch):
+    import pytensor
+
+    model, x = make_model(), np.random.RandomState(0).uniform(size=(5, 2560))
+    compiled = {layer: model.transform(x, layer) for layer in ("pool", "hidden", "proba")}
+    monkeypatch.setattr(pytensor.config, "cxx", "")
+    model._functions.clear()
+    for layer, value in compiled.items():
+        np.testing.assert_allclose(model.transform(x, layer), value, rtol=1e-10, atol=1e-14)
