@@ -107,7 +107,7 @@ def check_ops(floatX):
 def check_streams():
     recorded, differing = golden.load("genre/streams-float64.npz"), 0
     # What the recorder asked for: sizes, probabilities.
-    widths, rates = (24, 16, 12, 12, 12), (0.0, 0.5, 0.5, 0.25, 0.75)
+    widths, rates = (24, 16, 12, 12, 12), (0.0, 0.5, 0.5, 0.2, 0.7)
     for seed in (510, 1234):
         streams = MaskStreams(seed, rates, widths)
         for call in range(3):
@@ -158,10 +158,9 @@ def make_batches(name, batch_size, recorded, numbers=(None, None), floatX="float
     (x, y), (valid_x, valid_y) = load_sets(name)
     check_inputs({"train_x": x, "train_y": y, "valid_x": valid_x, "valid_y": valid_y}, recorded)
     rng = np.random.RandomState(41)
-    chosen = [(x, y)] * len(numbers) + [(valid_x, valid_y)]
-    return [Batches(a.astype(floatX), b.astype(floatX), size, rng, number)
-            for (a, b), size, number in zip(chosen, [batch_size] * len(numbers) + [20],
-                                            (*numbers, None))]
+    chosen = [((x, y), number) for number in numbers] + [((valid_x, valid_y), None)]
+    return [Batches(a.astype(floatX), b.astype(floatX), batch_size, rng, number)
+            for (a, b), number in chosen]
 
 
 def check_sgd(run, floatX):
@@ -277,12 +276,15 @@ def check_hessian_free(run):
     def gather(name):
         return np.array([getattr(update, name) for update in updates])
 
-    # float64, sums in another order. Measured: 4e-15 in every row.
+    # float64, sums in another order. Measured: 1.6e-14 at most.
     for ours, theirs in (("costs", "cost"), ("lambda_", "lambda_"), ("before_cost", "before_cost"),
                          ("after_cost", "after_cost"), ("predicted", "delta_cost"), ("rho", "rho")):
         yield theirs.rstrip("_"), 1e-12, relative(gather(ours), recorded[theirs])
-    for name in ("cg_iterations", "backtracked_to"):
-        yield name, 0, unequal(gather(name), recorded[name])
+    yield "cg_iterations", 0, unequal(gather("cg_iterations"), recorded["cg_iterations"])
+    # Near the minimum of q two candidates may cost the same to the last bit or two.
+    tied = np.abs(gather("after_cost") / recorded["after_cost"] - 1) < 1e-14
+    other = gather("backtracked_to") != recorded["backtracked_to"]
+    yield "backtracked_to, but for ties", 0, int(np.sum(other & ~tied))
     kept = [items[u] for u in range(n)]
     theirs = [recorded[f"cg_items_{u}"] for u in range(1, n + 1)]
     yield "minibatches of CG", 0, unequal(np.array(kept, np.int32), np.array(theirs))
@@ -313,8 +315,7 @@ def check_curvature(run):
     product = compile_function([network.x, network.y, *vectors], graph)
     functions = Functions(None, None, product, params)
     v = np.random.RandomState(3).uniform(size=functions.ends[-1]) - 0.5
-    x, y = next(iter(cg))
-    ours = functions.product(v, [(x, y)]) + 0.1 * v
+    ours = functions.product(v, list(cg)) + 0.1 * v
     # Products of one pass, as the network's. Measured: 1e-15.
     yield "(G + 0.1) v", 1e-13, relative(ours[-len(recorded["Gv"]):], recorded["Gv"])
     n = len(recorded["lambda_"])
@@ -335,8 +336,9 @@ def check_curvature(run):
     kept = recorded["gradient_1"]
     yield "first gradient", 1e-13, relative(first.gradient[-len(kept):], kept)
     if steps:
-        yield "median step", 1, float(np.median(steps))
-        yield "worst step", 1, float(max(steps))
+        # CG drifts by rounding. Measured: hf-global 7e-15, hf-linear 9e-12 to 6e-11, hf-output
+        # 2e-7; another section or damping gives 1e-1.
+        yield "median of the single steps", 1e-5, float(np.median(steps))
 
 
 def choose_section(network, name):
