@@ -5,7 +5,9 @@ from functools import cache
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
+from scipy.special import softmax
 
+from ..data.spectra import compute_spectrum
 from ..nn.batches import Batches
 from ..nn.dropout import MaskStreams
 from ..nn.hessian_free import Functions, gauss_newton_product
@@ -15,6 +17,7 @@ from ..ops.sigmoid import log_1m_sigmoid, log_sigmoid, sigmoid
 from ..reference import golden, inputs_genre
 from ..reference.inputs import sha256
 from ..systems.genre import Network, Steps, anneal, crossentropy, train_hessian_free, train_sgd
+from ..systems.genre_features import cut_windows, decide, vote
 from .compare import DTYPES, Rung, check_inputs, entrywise, relative, unequal
 
 HALF = (0.0, 0.5, 0.5)
@@ -68,8 +71,6 @@ def list_rungs():
 
 
 def check_spectrum():
-    from ..data.spectra import compute_spectrum
-
     recorded = golden.load("genre/spectrum-float64.npz")
     x = inputs_genre.make_signal() / 32768
     check_inputs({"x": x}, recorded)
@@ -130,8 +131,6 @@ def check_initial():
 
 
 def check_aggregate():
-    from ..systems.genre_features import cut_windows, vote
-
     recorded = golden.load("genre/aggregate-float64.npz")
     weights, tracks = inputs_genre.make_tracks(recorded["frames"])
     check_inputs({f"x{i}": x for i, x in enumerate(tracks)}, recorded)
@@ -145,6 +144,11 @@ def check_aggregate():
     yield "windows of a track", 0, unequal(np.array(counts), recorded["n_windows"])
     # A mean and a standard deviation of 200 numbers. Measured: 5e-16.
     yield "windows", 1e-14, max(differences)
+    outputs = [softmax(np.maximum(0, np.maximum(0, x @ weights[0]) @ weights[1]) @ weights[2], axis=1)
+               for x in tracks]
+    wrong = [decide(p) != recorded[f"softmax_sum_{i}"].argmax()
+             for i, p in enumerate(outputs) if f"softmax_sum_{i}" in recorded]
+    yield "decisions by summed outputs that differ", 0, int(np.sum(wrong))
     yield "vote", 0, abs(vote([2, 1, 1, 2, 0], n_classes=3) - 1)
 
 
@@ -315,7 +319,7 @@ def check_curvature(run):
     product = compile_function([network.x, network.y, *vectors], graph)
     functions = Functions(None, None, product, params)
     v = np.random.RandomState(3).uniform(size=functions.ends[-1]) - 0.5
-    ours = functions.product(v, list(cg)) + 0.1 * v
+    ours = functions.product(list(cg), v) + 0.1 * v
     # Products of one pass, as the network's. Measured: 1e-15.
     yield "(G + 0.1) v", 1e-13, relative(ours[-len(recorded["Gv"]):], recorded["Gv"])
     n = len(recorded["lambda_"])

@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from ..data.mapped import drop_pages
+
+MAPPED_BYTES = 2**26  # of a mapped x that may be in memory
+
 
 class Batches:
     """The minibatches of a set: consecutive rows, the last minibatch shorter where it must be.
@@ -47,9 +51,12 @@ class Batches:
 
     def __iter__(self):
         """Yield x and y of the minibatches of this pass."""
+        often = max(1, MAPPED_BYTES // max(1, self.batch_size * self.x[:1].nbytes))
         for i in range(self.position, self.position + self.number):
             rows = slice(self.start(i), self.start(i) + self.batch_size)
             yield self.x[rows], self.y[rows]
+            if i % often == 0:
+                drop_pages(self.x)
 
     def start(self, i):
         return self.starts[i % len(self.starts)]

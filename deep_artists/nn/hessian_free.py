@@ -5,8 +5,8 @@ parameters theta, the cost f and its gradient g over the whole set, an update
 
 1. models f around theta by q(x) = g.x + x.Bx / 2, B = G + lambda I. G is the Gauss-Newton matrix
    J'HJ: J the derivative of a `section` s of the network, through which theta enters, for theta; H
-   that of the cost, twice, for s, positive where the cost is convex in s. G is never made: a product
-   G v is a forward and a backward pass (`gauss_newton_product`);
+   that of the cost, twice, for s, positive where the cost is convex in s. G is never made: a
+   product G v is a forward and a backward pass (`gauss_newton_product`);
 2. minimises q by conjugate gradients (`minimise_model`) over a few minibatches, the same throughout
    an update. CG starts where the last one ended, and stops when q gains too little an iteration;
 3. looks back over the candidates that CG kept on the way, whose cost it measured, for one that
@@ -17,15 +17,15 @@ parameters theta, the cost f and its gradient g over the whole set, an update
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pytensor
-import pytensor.tensor as pt
 
 from ..ops.compile import compile_function
 
-CANDIDATES = 1.3  # the n-th is kept after about CANDIDATES ** n iterations
+SPACING = 1.3  # the n-th candidate is kept after about SPACING ** n iterations
 LEAST_GAIN = 0.0005  # of q, as a share of it, for each iteration looked back
 BAD_RHO, GOOD_RHO, DAMPING = 0.25, 0.75, 1.5
 
@@ -72,6 +72,7 @@ def gauss_newton_product(cost, section, params, vectors):
 
     Examples
     --------
+    >>> import pytensor.tensor as pt
     >>> w, v = pytensor.shared(np.array([1.0, 2.0]), shape=(2,)), pt.dvector()
     >>> s = 3.0 * w
     >>> (Gv,) = gauss_newton_product((s**2).sum(), s, [w], [v])
@@ -130,6 +131,7 @@ def hessian_free(
 
     Examples
     --------
+    >>> import pytensor.tensor as pt
     >>> from deep_artists.nn.batches import Batches
     >>> w, x, y = pytensor.shared(np.zeros(2), shape=(2,)), pt.dmatrix(), pt.dvector()
     >>> s = pt.dot(x, w)
@@ -155,20 +157,13 @@ def hessian_free(
     while True:
         costs, gradient = functions.gradient(gradient_set)
         gradient_set.advance()
-        M = 1.0
-        if preconditioned:
-            M = functions.preconditioner(cg_set, lambda_)
-        start, candidates = x, []
-
-        def keep(x, i):
-            candidates.append((functions.cost_at(x, cg_set), x, i))
-
-        def product(v):
-            return lambda_ * v + functions.product(v, cg_set)
-
-        x, cg_iterations = minimise_model(product, -gradient, start, M, keep, max_cg_iterations)
+        M = functions.preconditioner(cg_set, lambda_) if preconditioned else 1.0
+        start, product = x, partial(functions.damped_product, cg_set, lambda_)
+        x, cg_iterations, candidates = minimise_model(
+            product, -gradient, start, M, partial(functions.cost_at, cg_set), max_cg_iterations
+        )
         after_cost, step, backtracked_to = backtrack(candidates, global_backtracking)
-        predicted = np.dot(step, gradient + 0.5 * functions.product(step, cg_set))
+        predicted = np.dot(step, gradient + 0.5 * functions.product(cg_set, step))
         before_cost = functions.mean_cost(cg_set)
         functions.move(step)
         rho = (after_cost - before_cost) / predicted
@@ -185,7 +180,7 @@ def hessian_free(
         )
 
 
-def minimise_model(product, b, x, M, keep, max_iterations):
+def minimise_model(product, b, x, M, measure, max_iterations):
     """Minimise x.Bx / 2 - b.x by conjugate gradients, preconditioned by a diagonal.
 
     Parameters
@@ -196,8 +191,8 @@ def minimise_model(product, b, x, M, keep, max_iterations):
         The right-hand side, and where to start.
     M : float or np.ndarray
         The inverse of the preconditioner's diagonal.
-    keep : callable
-        Called with x and the iteration, counted from 1, after iterations ever further apart.
+    measure : callable
+        x -> its cost, asked for after iterations ever further apart.
     max_iterations : int
 
     Returns
@@ -206,18 +201,20 @@ def minimise_model(product, b, x, M, keep, max_iterations):
     iterations : int
         Stops where, of the last k = max(10, iterations // 10), each lowered the value by less
         than 0.05 % on average (Martens' criterion).
+    candidates : list of (cost, x, iteration)
+        Those that were measured; iterations count from 1.
 
     Examples
     --------
     >>> B = np.diag([1.0, 2.0, 3.0])
-    >>> x, n = minimise_model(B.dot, np.ones(3), np.zeros(3), 1.0, lambda x, i: None, 3)
-    >>> x.round(6), n
-    (array([1.      , 0.5     , 0.333333]), 3)
+    >>> x, n, candidates = minimise_model(B.dot, np.ones(3), np.zeros(3), 1.0, np.sum, 3)
+    >>> x.round(6), n, [i for _, _, i in candidates]
+    (array([1.      , 0.5     , 0.333333]), 3, [1, 2, 3])
     """
     r = b - product(x)
     d = M * r
     rMr = np.dot(r, d)
-    values, kept = [], 0
+    values, candidates = [], []
     for i in range(1, max_iterations + 1):
         Bd = product(d)
         alpha = rMr / np.dot(d, Bd)
@@ -226,15 +223,14 @@ def minimise_model(product, b, x, M, keep, max_iterations):
         s = M * r
         rMr, before = np.dot(r, s), rMr
         d = s + (rMr / before) * d
-        if i >= math.ceil(CANDIDATES**kept):
-            keep(x, i)
-            kept += 1
+        if i >= math.ceil(SPACING ** len(candidates)):
+            candidates.append((measure(x), x, i))
         values.append(-0.5 * np.dot(x, r + b))
         k = max(10, i // 10)
         if i > k and values[-1] < 0:
             if (values[-1] - values[-1 - k]) / values[-1] < k * LEAST_GAIN:
                 break
-    return x, i
+    return x, i, candidates
 
 
 def backtrack(candidates, best_of_all=False):
@@ -286,7 +282,11 @@ class Functions:
         squares = sum(flatten(self.cost_and_gradient(*batch)[1:]) ** 2 for batch in batches)
         return (lambda_ + squares) ** -0.75
 
-    def product(self, v, batches):
+    def damped_product(self, batches, lambda_, v):
+        """Return (G + lambda) v."""
+        return lambda_ * v + self.product(batches, v)
+
+    def product(self, batches, v):
         """Return G v, the mean over the minibatches."""
         parts = self.split(v)
         return sum(flatten(self.products(*batch, *parts)) / len(batches) for batch in batches)
@@ -294,7 +294,7 @@ class Functions:
     def mean_cost(self, batches):
         return np.mean([self.cost(*batch) for batch in batches])
 
-    def cost_at(self, x, batches):
+    def cost_at(self, batches, x):
         """Return the cost at theta + x."""
         self.move(x)
         cost = self.mean_cost(batches)
