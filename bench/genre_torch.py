@@ -21,8 +21,12 @@ RATES = (0.0, 0.5, 0.5)
 
 
 def make_ours(activation, dropout, batches):
-    network = Network(activation=activation, n_hidden=SIZES[1:4], floatX="float32",
-                      dropout_rates=RATES if dropout else None)
+    network = Network(
+        activation=activation,
+        n_hidden=SIZES[1:4],
+        floatX="float32",
+        dropout_rates=RATES if dropout else None,
+    )
     steps, draw = Steps(network, RATE), network.draw_masks().draw
     minibatches = cycle(lambda: steps.cast(batches))
     return lambda: steps.train(*(batch := next(minibatches)), *draw(len(batch[0])))
@@ -75,13 +79,16 @@ def main():
     rng = np.random.RandomState(0)
     x = rng.uniform(size=(12000, SIZES[0])).astype(np.float32)
     y = np.eye(10, dtype=np.float32)[rng.randint(10, size=len(x))]
-    print(f"{'':<30}{'deep_artists':>14}{'PyTorch':>10}  ms, torch {torch.__version__}, "
-          f"{torch.get_num_threads()} threads")
+    print(
+        f"{'':<30}{'deep_artists':>14}{'PyTorch':>10}  ms, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads"
+    )
     for activation, dropout in (("sigmoid", False), ("relu", False), ("relu", True)):
         for batch_size in (20, 1200):
             batches = Batches(x, y, batch_size, rng)
-            ours, theirs = measure([make(activation, dropout, batches)
-                                    for make in (make_ours, make_theirs)])
+            ours, theirs = measure(
+                [make(activation, dropout, batches) for make in (make_ours, make_theirs)]
+            )
             name = f"{activation}{' + dropout' if dropout else ''}, batch {batch_size}"
             print(f"{name:<30}{ours:>14.2f}{theirs:>10.2f}")
 

@@ -44,8 +44,10 @@ class GivenMasks:
         self.rng, self.rates, self.widths = np.random.RandomState(7), rates, widths
 
     def draw(self, rows):
-        return [(self.rng.uniform(size=(rows, width)) < 1 - rate).astype(np.uint8)
-                for rate, width in zip(self.rates, self.widths)]
+        return [
+            (self.rng.uniform(size=(rows, width)) < 1 - rate).astype(np.uint8)
+            for rate, width in zip(self.rates, self.widths)
+        ]
 
 
 def make_signal():

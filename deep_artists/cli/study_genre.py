@@ -15,39 +15,81 @@ def add_genre(studies):
     help = "genres by a network on spectra: ReLU, dropout, Hessian-free (Sigtia and Dixon 2014)"
     parser = studies.add_parser("genre", help=help, description=help)
     parser.set_defaults(command=study_genre)
-    parser.add_argument("audio_dir", nargs="?", metavar="AUDIO_DIR",
-                        help="folder GENRE/*.wav, .au, .mp3, ..., as GTZAN's (default: the "
-                        "embedded synthetic corpus, the instrument as genre, the artist as the "
-                        "second label)")
-    parser.add_argument("--out", default="deep_artists_genre", metavar="PATH",
-                        help="where the results go (default: deep_artists_genre)")
-    parser.add_argument("--lists", nargs=3, metavar=("TRAIN", "VALID", "TEST"),
-                        help="text files that name the tracks of each part, a line each "
-                        "(default: drawn, 64, 16 and 20 %% of each genre)")
-    parser.add_argument("--second", metavar="DIR",
-                        help="another such folder, to judge the same features by")
-    parser.add_argument("--hidden", type=int, default=50, metavar="N",
-                        help="units of each of the three hidden layers (default: 50)")
-    parser.add_argument("--epochs", type=int, metavar="N",
-                        help="of SGD (default: 200, of the embedded corpus 30)")
-    parser.add_argument("--updates", type=int, metavar="N",
-                        help="of Hessian-free (default: 100, of the embedded corpus 15)")
+    parser.add_argument(
+        "audio_dir",
+        nargs="?",
+        metavar="AUDIO_DIR",
+        help="folder GENRE/*.wav, .au, .mp3, ..., as GTZAN's (default: the "
+        "embedded synthetic corpus, the instrument as genre, the artist as the "
+        "second label)",
+    )
+    parser.add_argument(
+        "--out",
+        default="deep_artists_genre",
+        metavar="PATH",
+        help="where the results go (default: deep_artists_genre)",
+    )
+    parser.add_argument(
+        "--lists",
+        nargs=3,
+        metavar=("TRAIN", "VALID", "TEST"),
+        help="text files that name the tracks of each part, a line each "
+        "(default: drawn, 64, 16 and 20 %% of each genre)",
+    )
+    parser.add_argument(
+        "--second", metavar="DIR", help="another such folder, to judge the same features by"
+    )
+    parser.add_argument(
+        "--hidden",
+        type=int,
+        default=50,
+        metavar="N",
+        help="units of each of the three hidden layers (default: 50)",
+    )
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="of SGD (default: 200, of the embedded corpus 30)"
+    )
+    parser.add_argument(
+        "--updates",
+        type=int,
+        metavar="N",
+        help="of Hessian-free (default: 100, of the embedded corpus 15)",
+    )
     for activation, rate in RATES.items():
-        parser.add_argument(f"--rate-{activation}", type=float, default=rate, metavar="RATE",
-                            help=f"learning rate of the {activation} net (default: {rate})")
-    parser.add_argument("--standardise", action="store_true",
-                        help="the reproduction's front end: Hann window, inputs standardised by "
-                        "the training frames")
-    parser.add_argument("--trees", type=int, default=500, metavar="N",
-                        help="of each random forest (default: 500)")
+        parser.add_argument(
+            f"--rate-{activation}",
+            type=float,
+            default=rate,
+            metavar="RATE",
+            help=f"learning rate of the {activation} net (default: {rate})",
+        )
+    parser.add_argument(
+        "--standardise",
+        action="store_true",
+        help="the reproduction's front end: Hann window, inputs standardised by "
+        "the training frames",
+    )
+    parser.add_argument(
+        "--trees", type=int, default=500, metavar="N", help="of each random forest (default: 500)"
+    )
     parser.add_argument("--floatX", default="float32", choices=["float32", "float64"])
-    parser.add_argument("--seed", type=int, default=23455, metavar="N",
-                        help="of the split and of the order of minibatches (default: 23455)")
-    parser.add_argument("--jobs", type=int, default=-1, metavar="N",
-                        help="processes that read audio, threads of the forests (default: -1, one "
-                        "per core)")
-    parser.add_argument("--strict", action="store_true",
-                        help="exit with status 1 if a file was left out")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=23455,
+        metavar="N",
+        help="of the split and of the order of minibatches (default: 23455)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="processes that read audio, threads of the forests (default: -1, one per core)",
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 if a file was left out"
+    )
 
 
 def study_genre(arguments):
@@ -87,7 +129,9 @@ def study_genre(arguments):
             networks[name], curves[name] = train_network(
                 arguments, options, train, valid, len(genres), scaling, n_epochs, n_updates
             )
-        save_network(networks[name], genres, out / f"{'_'.join(re.findall('[a-z]+', name.lower()))}.npz")
+        save_network(
+            networks[name], genres, out / f"{'_'.join(re.findall('[a-z]+', name.lower()))}.npz"
+        )
 
     judged = [("genre", spectra, labels, parts)]
     if embedded:
@@ -101,10 +145,14 @@ def study_genre(arguments):
             judge(rows, what, networks, some, labels_of, parts_of, arguments)
 
     results = {
-        "study": "genre", "genres": genres, "tracks": [len(part) for part in parts],
+        "study": "genre",
+        "genres": genres,
+        "tracks": [len(part) for part in parts],
         "options": {name: value for name, value in vars(arguments).items() if name != "command"},
         "accuracy": [{"net": net, "decided by": by, **found} for (net, by), found in rows.items()],
-        "curves": curves, "seconds": seconds, "versions": get_versions(),
+        "curves": curves,
+        "seconds": seconds,
+        "versions": get_versions(),
         "left_out": [*left_out, *(failed for _, some, _, _ in judged for failed in some.failed)],
     }
     with new_file(out / "results.json") as file:
@@ -134,7 +182,9 @@ def list_tracks(arguments, out):
         from ..data.corpus import write_corpus
 
         if arguments.lists or arguments.second:
-            raise ValueError("--lists and --second are for a folder of yours: give AUDIO_DIR as well")
+            raise ValueError(
+                "--lists and --second are for a folder of yours: give AUDIO_DIR as well"
+            )
         folder = write_corpus(out / "corpus", jobs=arguments.jobs)
         with open(folder / "tracks.csv", newline="", encoding="utf-8") as file:
             described = {row["path"]: row for row in csv.DictReader(file)}
@@ -157,9 +207,11 @@ def drop_failed(parts, failed):
     bad = {name for name, _ in failed}
     parts = [[track for track in part if track.name not in bad] for part in parts]
     if not all(parts):
-        raise ValueError("train, valid and test have "
-                         f"{', '.join(str(len(part)) for part in parts)} tracks that can be read; "
-                         "each needs at least 1")
+        raise ValueError(
+            "train, valid and test have "
+            f"{', '.join(str(len(part)) for part in parts)} tracks that can be read; "
+            "each needs at least 1"
+        )
     return parts
 
 
@@ -169,8 +221,10 @@ def cut_sets(spectra, labels, parts, n_genres):
 
     frames = np.diff(spectra.ends, prepend=0)
     y = np.eye(n_genres, dtype=np.float32)[np.repeat(labels, frames)]
-    ends = [int(spectra.ends[len(parts[0]) - 1]),
-            int(spectra.ends[len(parts[0]) + len(parts[1]) - 1])]
+    ends = [
+        int(spectra.ends[len(parts[0]) - 1]),
+        int(spectra.ends[len(parts[0]) + len(parts[1]) - 1]),
+    ]
     return [(spectra.x[a:b], y[a:b]) for a, b in ((0, ends[0]), (ends[0], ends[1]))]
 
 
@@ -179,8 +233,9 @@ def list_networks(arguments):
     from ..systems.genre import DROPOUT_RATES
 
     return {
-        "ReLU + dropout, SGD": dict(activation="relu", dropout_rates=DROPOUT_RATES,
-                                    learning_rate=arguments.rate_relu),
+        "ReLU + dropout, SGD": dict(
+            activation="relu", dropout_rates=DROPOUT_RATES, learning_rate=arguments.rate_relu
+        ),
         "sigmoid, SGD": dict(activation="sigmoid", learning_rate=arguments.rate_sigmoid),
         "sigmoid, HF": dict(activation="sigmoid", learning_rate=None),
     }
@@ -195,22 +250,30 @@ def train_network(arguments, options, train, valid, n_genres, scaling, n_epochs,
 
     options = dict(options)
     learning_rate = options.pop("learning_rate")
-    network = Network(N_IN, [arguments.hidden] * 3, n_genres, floatX=arguments.floatX,
-                      scaling=scaling, **options)
+    network = Network(
+        N_IN, [arguments.hidden] * 3, n_genres, floatX=arguments.floatX, scaling=scaling, **options
+    )
     rng = np.random.RandomState(arguments.seed)
     if learning_rate is None:
-        sets = [Batches(*train, HF_BATCH, rng), Batches(*train, HF_BATCH, rng, HF_BATCHES),
-                Batches(*valid, HF_BATCH, rng)]
+        sets = [
+            Batches(*train, HF_BATCH, rng),
+            Batches(*train, HF_BATCH, rng, HF_BATCHES),
+            Batches(*valid, HF_BATCH, rng),
+        ]
         history = train_hessian_free(network, *sets, n_updates=n_updates, say=tell)
     else:
         sets = [Batches(*some, 20, rng) for some in (train, valid)]
         history = train_sgd(network, *sets, learning_rate, n_epochs, say=tell)
     if history.best is None:
-        raise ValueError(f"{options['activation']}: no finite validation; the net diverged, try a "
-                         "lower learning rate")
+        raise ValueError(
+            f"{options['activation']}: no finite validation; the net diverged, try a "
+            "lower learning rate"
+        )
     network.set_values(history.best)
-    finite = [[float(v) if np.isfinite(v) else None for v in (costs.mean(), errors.mean())]
-              for costs, errors in zip(history.valid_costs, history.valid_errors)]
+    finite = [
+        [float(v) if np.isfinite(v) else None for v in (costs.mean(), errors.mean())]
+        for costs, errors in zip(history.valid_costs, history.valid_errors)
+    ]
     costs, errors = zip(*finite)
     return network, {"seconds": history.seconds, "valid_cost": costs, "valid_error": errors}
 
@@ -263,8 +326,11 @@ def judge(rows, what, networks, spectra, labels, parts, arguments):
         tell(f"{what}: {net}, {by}: {100 * accuracy:.1f} %")
 
     def add_forest(net, by, windows):
-        add(net, f"forest, {by}",
-            judge_by_forest(windows, labels, fit, test, arguments.trees, arguments.jobs))
+        add(
+            net,
+            f"forest, {by}",
+            judge_by_forest(windows, labels, fit, test, arguments.trees, arguments.jobs),
+        )
 
     for net, network in networks.items():
         windows, decisions = compute_tracks(network, read_tracks())
@@ -273,8 +339,11 @@ def judge(rows, what, networks, spectra, labels, parts, arguments):
         for layer, some in windows.items():
             add_forest(net, layer, some)
     add_forest("no net", "raw spectra", [cut_windows(x) for x in read_tracks()])
-    add("no net", "commonest label",
-        float(np.mean(labels[test] == np.bincount(labels[fit]).argmax())))
+    add(
+        "no net",
+        "commonest label",
+        float(np.mean(labels[test] == np.bincount(labels[fit]).argmax())),
+    )
 
 
 def format_rows(rows, columns):
@@ -286,15 +355,18 @@ def format_rows(rows, columns):
     """
     table = [("net", "decided by", *columns)]
     for (net, by), found in rows.items():
-        table.append((net, by, *(f"{100 * found[c]:.1f} %" if c in found else "-" for c in columns)))
+        table.append(
+            (net, by, *(f"{100 * found[c]:.1f} %" if c in found else "-" for c in columns))
+        )
     widths = [max(map(len, column)) for column in zip_longest(*table)]
     justify = [str.ljust, str.ljust, *[str.rjust] * len(columns)]
-    return "\n".join("  ".join(j(cell, w) for j, cell, w in zip(justify, row, widths))
-                     for row in table)
+    return "\n".join(
+        "  ".join(j(cell, w) for j, cell, w in zip(justify, row, widths)) for row in table
+    )
 
 
 def draw_curves(curves, path):
-    """Draw the validation costs against epochs and against seconds; return whether it was possible."""
+    """Draw validation costs against epochs and seconds; return whether that was possible."""
     if find_spec("matplotlib") is None:
         tell("no curves.png: matplotlib is missing, install deep_artists[plots]")
         return False

@@ -17,8 +17,7 @@ import numpy as np
 
 from .files import find_files, new_file
 from .mapped import read_pieces
-from .patches import (AUDIO_SUFFIXES, MAX_SOURCE_SR_HZ, MIN_SOURCE_SR_HZ, RES_TYPE, SR_HZ,
-                      AudioError)
+from .patches import AUDIO_SUFFIXES, MAX_SOURCE_SR_HZ, MIN_SOURCE_SR_HZ, RES_TYPE, SR_HZ, AudioError
 from .tracks import Track
 
 N_FFT, HOP_LENGTH, CLIP_S = 1024, 512, 30
@@ -91,21 +90,28 @@ def read_start(path):
         with soundfile.SoundFile(os.fsencode(os.path.abspath(path))) as file:
             sr = file.samplerate
             if not MIN_SOURCE_SR_HZ <= sr <= MAX_SOURCE_SR_HZ:
-                raise AudioError(f"{path}: sample rate is {sr} Hz; {MIN_SOURCE_SR_HZ} to "
-                                 f"{MAX_SOURCE_SR_HZ} is needed")
+                raise AudioError(
+                    f"{path}: sample rate is {sr} Hz; {MIN_SOURCE_SR_HZ} to "
+                    f"{MAX_SOURCE_SR_HZ} is needed"
+                )
             y = file.read((CLIP_S + MARGIN_S) * sr, "float64", always_2d=True).mean(axis=1)
     except (soundfile.SoundFileError, OSError) as error:
         reason = getattr(error, "error_string", "") or error
-        raise AudioError(f"{path}: cannot be decoded as audio ({reason}); it must be whole and of "
-                         "the kind its name says") from error
+        raise AudioError(
+            f"{path}: cannot be decoded as audio ({reason}); it must be whole and of "
+            "the kind its name says"
+        ) from error
     if not len(y) or not np.isfinite(y).all():
-        raise AudioError(f"{path}: holds {len(y)} samples, {np.sum(~np.isfinite(y))} of them not "
-                         "finite; sound is needed")
+        raise AudioError(
+            f"{path}: holds {len(y)} samples, {np.sum(~np.isfinite(y))} of them not "
+            "finite; sound is needed"
+        )
     if sr != SR_HZ:
         import librosa
 
-        y = librosa.resample(y, orig_sr=sr, target_sr=SR_HZ, res_type=RES_TYPE, fix=True,
-                             scale=False, axis=-1)
+        y = librosa.resample(
+            y, orig_sr=sr, target_sr=SR_HZ, res_type=RES_TYPE, fix=True, scale=False, axis=-1
+        )
     return y[:N_SAMPLES]
 
 
@@ -228,8 +234,10 @@ def find_genres(folder):
     names = find_files(folder, AUDIO_SUFFIXES)
     tracks = [Track(name, name.split("/")[-2], name) for name in names if "/" in name]
     if len({track.artist for track in tracks}) < 2:
-        raise ValueError(f"{folder}: sound files (*.wav, *.au, *.mp3, ...) in at least two folders, "
-                         "one a genre, are needed")
+        raise ValueError(
+            f"{folder}: sound files (*.wav, *.au, *.mp3, ...) in at least two folders, "
+            "one a genre, are needed"
+        )
     return folder, tracks
 
 
@@ -267,8 +275,10 @@ def read_lists(paths, tracks):
             if track is None:
                 left_out.append((line, f"no such sound file, in {path}"))
             elif seen.setdefault(track.name, path) != path:
-                raise ValueError(f"{track.name} is in {seen[track.name]} and in {path}; a track "
-                                 "may be in one list only")
+                raise ValueError(
+                    f"{track.name} is in {seen[track.name]} and in {path}; a track "
+                    "may be in one list only"
+                )
             elif track not in found:
                 found.append(track)
         if not found:

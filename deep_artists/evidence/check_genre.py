@@ -60,13 +60,20 @@ def list_rungs():
         Rung("genre streams", theano, check_streams),
         Rung("genre initial", program, check_initial),
         Rung("genre aggregate", "the reproduction's program", check_aggregate),
-        *(Rung(f"genre {run} {floatX}", program, check_sgd, (run, floatX), slow=True)
-          for run in RUNS for floatX in DTYPES
-          if floatX == "float64" or run not in ONLY_FLOAT64),
-        *(Rung(f"genre {run} float64", program, check_hessian_free, (run,), slow=True)
-          for run in DAMPED),
-        *(Rung(f"genre {run} float64", program, check_curvature, (run,), slow=True)
-          for run in DRIFTING),
+        *(
+            Rung(f"genre {run} {floatX}", program, check_sgd, (run, floatX), slow=True)
+            for run in RUNS
+            for floatX in DTYPES
+            if floatX == "float64" or run not in ONLY_FLOAT64
+        ),
+        *(
+            Rung(f"genre {run} float64", program, check_hessian_free, (run,), slow=True)
+            for run in DAMPED
+        ),
+        *(
+            Rung(f"genre {run} float64", program, check_curvature, (run,), slow=True)
+            for run in DRIFTING
+        ),
     ]
 
 
@@ -144,10 +151,15 @@ def check_aggregate():
     yield "windows of a track", 0, unequal(np.array(counts), recorded["n_windows"])
     # A mean and a standard deviation of 200 numbers. Measured: 5e-16.
     yield "windows", 1e-14, max(differences)
-    outputs = [softmax(np.maximum(0, np.maximum(0, x @ weights[0]) @ weights[1]) @ weights[2], axis=1)
-               for x in tracks]
-    wrong = [decide(p) != recorded[f"softmax_sum_{i}"].argmax()
-             for i, p in enumerate(outputs) if f"softmax_sum_{i}" in recorded]
+    outputs = [
+        softmax(np.maximum(0, np.maximum(0, x @ weights[0]) @ weights[1]) @ weights[2], axis=1)
+        for x in tracks
+    ]
+    wrong = [
+        decide(p) != recorded[f"softmax_sum_{i}"].argmax()
+        for i, p in enumerate(outputs)
+        if f"softmax_sum_{i}" in recorded
+    ]
     yield "decisions by summed outputs that differ", 0, int(np.sum(wrong))
     yield "vote", 0, abs(vote([2, 1, 1, 2, 0], n_classes=3) - 1)
 
@@ -163,8 +175,10 @@ def make_batches(name, batch_size, recorded, numbers=(None, None), floatX="float
     check_inputs({"train_x": x, "train_y": y, "valid_x": valid_x, "valid_y": valid_y}, recorded)
     rng = np.random.RandomState(41)
     chosen = [((x, y), number) for number in numbers] + [((valid_x, valid_y), None)]
-    return [Batches(a.astype(floatX), b.astype(floatX), batch_size, rng, number)
-            for (a, b), number in chosen]
+    return [
+        Batches(a.astype(floatX), b.astype(floatX), batch_size, rng, number)
+        for (a, b), number in chosen
+    ]
 
 
 def check_sgd(run, floatX):
@@ -174,8 +188,9 @@ def check_sgd(run, floatX):
     size, activation = run.split("-")[:2]
     n_in, n_hidden, *_ = inputs_genre.SETS[size]
     given, drawn = options.pop("given", None), options.pop("drawn", None)
-    network = Network(n_in, n_hidden, activation=activation, dropout_rates=given or drawn,
-                      floatX=floatX)
+    network = Network(
+        n_in, n_hidden, activation=activation, dropout_rates=given or drawn, floatX=floatX
+    )
     train, valid = make_batches(size, 20, recorded, (None,), floatX)
     streams = network.draw_masks()
     options["draw"] = streams.draw
@@ -193,33 +208,43 @@ def check_sgd(run, floatX):
                 yield x, y
 
     train.__class__ = Watched
-    wanted = {int(name.split("_after")[1]) for name in recorded if name.startswith("b_0_after")
-              and not name.endswith("sha256")}
+    wanted = {
+        int(name.split("_after")[1])
+        for name in recorded
+        if name.startswith("b_0_after") and not name.endswith("sha256")
+    }
 
     def after_batch(n):
         if n in wanted:
             after[n] = network.values()
 
     n_epochs = len(recorded["order"])
-    history = train_sgd(network, train, valid, learning_rate, n_epochs, after_batch=after_batch,
-                        **options)
+    history = train_sgd(
+        network, train, valid, learning_rate, n_epochs, after_batch=after_batch, **options
+    )
     # float64: sums in another order. Measured: 8e-15 and 3e-15. float32: the original's own leaves
     # its float64 by 2.2e-7 and 1.5e-6.
     cost, parameters = {"float32": (1e-5, 2e-5), "float64": (1e-12, 1e-11)}[floatX]
     dtype = recorded["cost"].dtype
     yield "cost", cost, relative(np.array(history.costs, dtype), recorded["cost"])
-    yield "validation cost", cost, relative(
-        np.array(history.valid_costs, dtype), recorded["valid_cost"]
+    yield (
+        "validation cost",
+        cost,
+        relative(np.array(history.valid_costs, dtype), recorded["valid_cost"]),
     )
-    yield "order of minibatches, entries", 0, unequal(
-        np.array(history.orders, np.int32), recorded["order"]
+    yield (
+        "order of minibatches, entries",
+        0,
+        unequal(np.array(history.orders, np.int32), recorded["order"]),
     )
     if floatX == "float64":
         yield "errors that differ", 0, unequal(np.array(errors, dtype), recorded["error"])
         found = np.array(history.valid_errors, dtype)
         yield "validation errors that differ", 0, unequal(found, recorded["valid_error"])
-    yield "parameters", parameters, max(
-        compare_parameters(values, n, recorded) for n, values in after.items()
+    yield (
+        "parameters",
+        parameters,
+        max(compare_parameters(values, n, recorded) for n, values in after.items()),
     )
     if drawn:
         ours = np.array([stream.uniform(size=4) for stream in streams.streams])
@@ -281,8 +306,14 @@ def check_hessian_free(run):
         return np.array([getattr(update, name) for update in updates])
 
     # float64, sums in another order. Measured: 1.6e-14 at most.
-    for ours, theirs in (("costs", "cost"), ("lambda_", "lambda_"), ("before_cost", "before_cost"),
-                         ("after_cost", "after_cost"), ("predicted", "delta_cost"), ("rho", "rho")):
+    for ours, theirs in (
+        ("costs", "cost"),
+        ("lambda_", "lambda_"),
+        ("before_cost", "before_cost"),
+        ("after_cost", "after_cost"),
+        ("predicted", "delta_cost"),
+        ("rho", "rho"),
+    ):
         yield theirs.rstrip("_"), 1e-12, relative(gather(ours), recorded[theirs])
     yield "cg_iterations", 0, unequal(gather("cg_iterations"), recorded["cg_iterations"])
     # Near the minimum of q two candidates may cost the same to the last bit or two.
@@ -295,15 +326,17 @@ def check_hessian_free(run):
     found = []
     for u, update in enumerate(updates, 1):
         kept = recorded[f"gradient_{u}"]
-        found.append(relative(update.gradient[-len(kept):], kept))
+        found.append(relative(update.gradient[-len(kept) :], kept))
         found.append(relative(np.array(update.cg_costs), recorded[f"cg_costs_{u}"]))
         for ours, name in ((update.cg_start, "cg_start"), (update.step, "step")):
             if f"{name}_{u}" in recorded and recorded[f"{name}_{u}"].any():
                 kept = recorded[f"{name}_{u}"]
-                found.append(relative(ours[-len(kept):], kept))
+                found.append(relative(ours[-len(kept) :], kept))
     yield "gradients, candidates, steps", 1e-12, max(found)
-    yield "parameters", 1e-12, max(
-        compare_parameters(values, u, recorded) for u, values in enumerate(after)
+    yield (
+        "parameters",
+        1e-12,
+        max(compare_parameters(values, u, recorded) for u, values in enumerate(after)),
     )
 
 
@@ -321,7 +354,7 @@ def check_curvature(run):
     v = np.random.RandomState(3).uniform(size=functions.ends[-1]) - 0.5
     ours = functions.product(list(cg), v) + 0.1 * v
     # Products of one pass, as the network's. Measured: 1e-15.
-    yield "(G + 0.1) v", 1e-13, relative(ours[-len(recorded["Gv"]):], recorded["Gv"])
+    yield "(G + 0.1) v", 1e-13, relative(ours[-len(recorded["Gv"]) :], recorded["Gv"])
     n = len(recorded["lambda_"])
     steps, first = [], None
     for u in range(1, n + 1):
@@ -338,7 +371,7 @@ def check_curvature(run):
         if f"step_{u}" in recorded:
             steps.append(relative(found[0].step, recorded[f"step_{u}"]))
     kept = recorded["gradient_1"]
-    yield "first gradient", 1e-13, relative(first.gradient[-len(kept):], kept)
+    yield "first gradient", 1e-13, relative(first.gradient[-len(kept) :], kept)
     if steps:
         # CG drifts by rounding. Measured: hf-global 7e-15, hf-linear 9e-12 to 6e-11, hf-output
         # 2e-7; another section or damping gives 1e-1.
@@ -356,5 +389,6 @@ def choose_section(network, name):
 
 def set_recorded(network, recorded, u):
     """Set the parameters to those after u recorded updates."""
-    network.set_values({name: recorded[f"{name[0]}_{name[1:]}_after{u}"]
-                        for name in network.params})
+    network.set_values(
+        {name: recorded[f"{name[0]}_{name[1:]}_after{u}"] for name in network.params}
+    )

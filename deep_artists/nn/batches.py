@@ -37,7 +37,9 @@ class Batches:
 
     def __init__(self, x, y, batch_size, rng, number=None):
         if len(x) != len(y) or not len(x):
-            raise ValueError(f"{len(x)} rows of x and {len(y)} of y: as many are needed, at least 1")
+            raise ValueError(
+                f"{len(x)} rows of x and {len(y)} of y: as many are needed, at least 1"
+            )
         if batch_size < 1:
             raise ValueError(f"batch_size = {batch_size}; at least 1 is needed")
         self.x, self.y, self.batch_size, self.rng = np.asarray(x), np.asarray(y), batch_size, rng

@@ -38,8 +38,10 @@ class MaskStreams:
 
     def draw(self, rows):
         """Return the next mask of every layer: uint8 [shape=(rows, width)], 1 what stays."""
-        return [draw_binary(stream, 1 - rate, (rows, width))
-                for stream, rate, width in zip(self.streams, self.rates, self.widths)]
+        return [
+            draw_binary(stream, 1 - rate, (rows, width))
+            for stream, rate, width in zip(self.streams, self.rates, self.widths)
+        ]
 
 
 def draw_binary(rng, p, size):

@@ -85,8 +85,18 @@ def gauss_newton_product(cost, section, params, vectors):
 
 
 def hessian_free(
-    inputs, cost, section, params, gradient_set, cg_set, loss=None, lambda_=0.1,
-    max_cg_iterations=250, preconditioned=False, global_backtracking=False, cg_start=None,
+    inputs,
+    cost,
+    section,
+    params,
+    gradient_set,
+    cg_set,
+    loss=None,
+    lambda_=0.1,
+    max_cg_iterations=250,
+    preconditioned=False,
+    global_backtracking=False,
+    cg_start=None,
 ):
     """Minimise a cost by Hessian-free updates, without end: take as many as are wanted.
 
@@ -174,9 +184,20 @@ def hessian_free(
             lambda_ /= DAMPING
         cg_set.advance()
         yield Update(
-            costs, gradient, used, lambda_, start, x, cg_iterations,
-            [cost for cost, _, _ in candidates], backtracked_to, step, before_cost, after_cost,
-            predicted, rho,
+            costs,
+            gradient,
+            used,
+            lambda_,
+            start,
+            x,
+            cg_iterations,
+            [cost for cost, _, _ in candidates],
+            backtracked_to,
+            step,
+            before_cost,
+            after_cost,
+            predicted,
+            rho,
         )
 
 
@@ -265,8 +286,9 @@ class Functions:
     def split(self, v):
         parts = np.split(v, self.ends[:-1])
         dtype = self.params[0].dtype
-        return [part.reshape(shape).astype(dtype, copy=False)
-                for part, shape in zip(parts, self.shapes)]
+        return [
+            part.reshape(shape).astype(dtype, copy=False) for part, shape in zip(parts, self.shapes)
+        ]
 
     def gradient(self, batches):
         """Return the costs of the minibatches, and the mean of their gradients."""

@@ -11,16 +11,19 @@ from pytensor.scalar.basic import UnaryScalarOp, upgrade_to_float
 from pytensor.tensor import as_tensor_variable
 from pytensor.tensor.elemwise import Elemwise
 
-from .kernel import KERNELS
+from .library import KERNELS
 
 # dtype -> sigmoid is 0 below and 1 above; softplus(a) is 0 below and a above
 THRESHOLDS = {"float64": (-709, 19, -745, 16), "float32": (-88, 15, -103, 14)}
 
-MATH = """
+MATH = (
+    """
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-""" + (KERNELS / "exp_log.h").read_text() + """
+"""
+    + (KERNELS / "exp_log.h").read_text()
+    + """
 static inline double theano_sigmoid(double a, double low, double high) {
     const double z = 1.0 / (1.0 + exp_(-a));
     return a < low ? 0.0 : a > high ? 1.0 : z;
@@ -31,6 +34,7 @@ static inline double theano_softplus(double a, double low, double high) {
     return a < low ? 0.0 : a > high ? a : u == 1.0 ? e : log_(u) * (e / (u - 1.0));
 }
 """
+)
 
 
 def sigmoid(a):
@@ -90,7 +94,9 @@ class SigmoidOp(UnaryScalarOp):
     def c_code(self, node, name, inputs, outputs, sub):
         low, high, softplus_low, softplus_high = THRESHOLDS[node.inputs[0].type.dtype]
         return self.formula.format(
-            z=outputs[0], a=inputs[0], sigmoid=f"{low}, {high}",
+            z=outputs[0],
+            a=inputs[0],
+            sigmoid=f"{low}, {high}",
             softplus=f"{softplus_low}, {softplus_high}",
         )
 

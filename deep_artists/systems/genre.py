@@ -15,7 +15,6 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
 
 from ..nn.dropout import MaskStreams
@@ -81,20 +80,36 @@ class Network:
     {'W0': (4, 3), 'W1': (3, 2), 'W2': (2, 2), 'b0': (3,), 'b1': (2,), 'b2': (2,)}
     """
 
-    def __init__(self, n_in=N_IN, n_hidden=N_HIDDEN, n_out=N_OUT, activation="sigmoid",
-                 dropout_rates=None, floatX="float32", seed=SEED, values=None, scaling=None):
+    def __init__(
+        self,
+        n_in=N_IN,
+        n_hidden=N_HIDDEN,
+        n_out=N_OUT,
+        activation="sigmoid",
+        dropout_rates=None,
+        floatX="float32",
+        seed=SEED,
+        values=None,
+        scaling=None,
+    ):
         if activation not in ACTIVATIONS:
-            raise ValueError(f"activation = {activation!r}; one of {', '.join(ACTIVATIONS)} is needed")
+            raise ValueError(
+                f"activation = {activation!r}; one of {', '.join(ACTIVATIONS)} is needed"
+            )
         rates = list(dropout_rates or [])
         if rates and (len(rates) != len(n_hidden) or not all(0 <= rate < 1 for rate in rates)):
-            raise ValueError(f"dropout_rates = {rates}; {len(n_hidden)} of at least 0 and below 1 "
-                             "are needed, one a hidden layer")
+            raise ValueError(
+                f"dropout_rates = {rates}; {len(n_hidden)} of at least 0 and below 1 "
+                "are needed, one a hidden layer"
+            )
         self.sizes, self.floatX = (n_in, *n_hidden, n_out), floatX
         self.activation, self.rates, self.scaling = activation, rates, scaling
         self.x = pt.TensorType(floatX, (None, n_in))("x")
         self.y = pt.TensorType(floatX, (None, n_out))("y")
-        self.masks = [pt.TensorType("uint8", (None, n))(f"mask{i}")
-                      for i, n in zip(range(len(rates)), self.sizes)]
+        self.masks = [
+            pt.TensorType("uint8", (None, n))(f"mask{i}")
+            for i, n in zip(range(len(rates)), self.sizes)
+        ]
         rng = np.random.RandomState(seed)
         self.stream_seed = int(rng.randint(1024))  # 2014: the first draw is the dropout's seed
         values = values or draw_values(rng, self.sizes)
@@ -156,7 +171,7 @@ def crossentropy(a, y):
 
 
 def anneal(learning_rate, epoch, begin=1):
-    """Return the rate after an epoch, counted from 1: the first times begin / epoch, at most itself.
+    """Return the rate after an epoch, counted from 1: the first times begin / epoch at most.
 
     >>> [anneal(0.1, epoch) for epoch in (1, 2, 4)]
     [0.1, 0.05, 0.025]
@@ -165,7 +180,7 @@ def anneal(learning_rate, epoch, begin=1):
 
 
 def decay(learning_rate, epoch):
-    """Return the rate after an epoch, counted from 1: the first over 1.2 ** epoch, at least 0.01."""
+    """Return the rate after an epoch, counted from 1: the first over 1.2 ** epoch, or 0.01."""
     return max(learning_rate / 1.2**epoch, 0.01)
 
 
@@ -226,7 +241,7 @@ class Steps:
             updates = sgd(network.cost, params, self.learning_rate)
         else:
             updates = sgd_with_momentum(network.cost, params, self.learning_rate, momentum)
-        self.velocities = [variable for variable, _ in updates[len(params):]]
+        self.velocities = [variable for variable, _ in updates[len(params) :]]
         self.train = compile_function([*inputs, *network.masks], network.cost, updates=updates)
 
     def cast(self, batches):
@@ -241,8 +256,18 @@ class Steps:
         return np.array(found).T
 
 
-def train_sgd(network, train, valid, learning_rate, n_epochs, momentum=None, schedule=None,
-              draw=None, after_batch=None, say=None):
+def train_sgd(
+    network,
+    train,
+    valid,
+    learning_rate,
+    n_epochs,
+    momentum=None,
+    schedule=None,
+    draw=None,
+    after_batch=None,
+    say=None,
+):
     """Train by stochastic gradient descent; keep the parameters of the lowest validation error.
 
     Parameters
@@ -282,14 +307,17 @@ def train_sgd(network, train, valid, learning_rate, n_epochs, momentum=None, sch
             rate = schedule(learning_rate, epoch)
             steps.learning_rate.set_value(np.asarray(rate, network.floatX))
         if say is not None:
-            say(f"epoch {epoch}: cost {np.mean(history.costs[-len(train):]):.4f}, "
-                f"validation {costs.mean():.4f}, error {100 * errors.mean():.1f} %")
+            say(
+                f"epoch {epoch}: cost {np.mean(history.costs[-len(train) :]):.4f}, "
+                f"validation {costs.mean():.4f}, error {100 * errors.mean():.1f} %"
+            )
     history.last_learning_rate = float(steps.learning_rate.get_value())
     return history
 
 
-def train_hessian_free(network, train, cg, valid, n_updates=100, after_update=None, say=None,
-                       **options):
+def train_hessian_free(
+    network, train, cg, valid, n_updates=100, after_update=None, say=None, **options
+):
     """Train a network without dropout by Hessian-free updates; keep the parameters of the lowest
     validation cost.
 
@@ -312,13 +340,20 @@ def train_hessian_free(network, train, cg, valid, n_updates=100, after_update=No
     History
     """
     if network.rates:
-        raise ValueError(f"dropout_rates = {network.rates}: Hessian-free updates need one cost for "
-                         "all candidates; make the network without dropout")
+        raise ValueError(
+            f"dropout_rates = {network.rates}: Hessian-free updates need one cost for "
+            "all candidates; make the network without dropout"
+        )
     steps = Steps(network)
     section = options.pop("section", network.lin_output)
     made = hessian_free(
-        [network.x, network.y], network.test_cost, section, list(network.params.values()),
-        CastBatches(train, steps), CastBatches(cg, steps), **options,
+        [network.x, network.y],
+        network.test_cost,
+        section,
+        list(network.params.values()),
+        CastBatches(train, steps),
+        CastBatches(cg, steps),
+        **options,
     )
     history, least, start = History(), np.inf, time.perf_counter()
     for i in range(1, n_updates + 1):
@@ -330,9 +365,11 @@ def train_hessian_free(network, train, cg, valid, n_updates=100, after_update=No
         costs, errors = steps.validate(valid, lambda rows: [])
         least = record_validation(network, history, costs, errors, costs.mean(), least, start)
         if say is not None:
-            say(f"update {i}: cost {update.costs.mean():.4f}, validation {costs.mean():.4f}, "
+            say(
+                f"update {i}: cost {update.costs.mean():.4f}, validation {costs.mean():.4f}, "
                 f"error {100 * errors.mean():.1f} %, {update.cg_iterations} CG iterations, "
-                f"lambda {update.next_lambda:.3g}")
+                f"lambda {update.next_lambda:.3g}"
+            )
     return history
 
 

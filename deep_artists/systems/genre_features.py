@@ -32,8 +32,10 @@ def cut_windows(h):
     [[1.0, 0.0], [1.0, 0.0]]
     """
     starts = range(0, len(h) - WINDOW, WINDOW_HOP)
-    rows = [np.concatenate([w.mean(axis=0, dtype=np.float64), w.std(axis=0, dtype=np.float64)])
-            for w in (h[i : i + WINDOW] for i in starts)]
+    rows = [
+        np.concatenate([w.mean(axis=0, dtype=np.float64), w.std(axis=0, dtype=np.float64)])
+        for w in (h[i : i + WINDOW] for i in starts)
+    ]
     return np.array(rows).reshape(len(rows), 2 * h.shape[1])
 
 
@@ -106,6 +108,8 @@ def judge_by_forest(windows, labels, train, test, n_trees=N_TREES, jobs=1):
     if not len(rows):
         raise ValueError(f"no track to fit on has more than {WINDOW} frames; windows need them")
     forest.fit(rows, np.repeat(labels[train], [len(windows[i]) for i in train]))
-    right = [len(windows[i]) and vote(forest.predict(windows[i]), labels.max() + 1) == labels[i]
-             for i in test]
+    right = [
+        len(windows[i]) and vote(forest.predict(windows[i]), labels.max() + 1) == labels[i]
+        for i in test
+    ]
     return float(np.mean(np.array(right, bool)))
