@@ -7,11 +7,13 @@ another library's sigmoid gives other numbers. The gradients are 1 - z and -z, z
 """
 
 import numpy as np
+from pytensor.graph.basic import Apply
 from pytensor.scalar.basic import UnaryScalarOp, upgrade_to_float
 from pytensor.tensor import as_tensor_variable
 from pytensor.tensor.elemwise import Elemwise
 
-from .library import KERNELS
+from .kernel import KernelOp
+from .library import KERNELS, find_kernel
 
 # dtype -> sigmoid is 0 below and 1 above; softplus(a) is 0 below and a above
 THRESHOLDS = {"float64": (-709, 19, -745, 16), "float32": (-88, 15, -103, 14)}
@@ -57,7 +59,7 @@ def sigmoid(a):
     >>> sigmoid(np.array([-710.0, 0.0, 19.5])).eval(mode="FAST_COMPILE")
     array([0. , 0.5, 1. ])
     """
-    return elemwise_sigmoid(as_tensor_variable(a))
+    return Sigmoid()(a)
 
 
 def log_sigmoid(a):
@@ -85,8 +87,48 @@ def log_1m_sigmoid(a):
     return elemwise_log_1m_sigmoid(as_tensor_variable(a))
 
 
+class Sigmoid(KernelOp):
+    """z = sigmoid(a) of a whole array, lanes of it at a time."""
+
+    source, function = "sigmoid.cpp", "sigmoid"
+    int_params = ("low", "high")
+
+    def make_node(self, a):
+        a = as_tensor_variable(a)
+        if a.type.dtype not in THRESHOLDS:
+            raise TypeError(f"sigmoid: a float32 or float64 tensor is needed, found {a.type}")
+        return Apply(self, [a], [a.type()])
+
+    def get_params(self, node):
+        dtype = node.inputs[0].type.dtype
+        low, high, _, _ = THRESHOLDS[dtype]
+        address = find_kernel(self.source, self.function, dtype)
+        return self.params_type.get_params(kernel=address, low=low, high=high)
+
+    def perform(self, node, inputs, outputs, params=None):
+        outputs[0][0] = compute_sigmoid(inputs[0])
+
+    def infer_shape(self, *args):
+        return [args[-1][0]]
+
+    def pullback(self, inputs, outputs, gradients):
+        (z,), (g,) = outputs, gradients
+        return [g * (z * (1 - z))]
+
+    def pushforward(self, inputs, outputs, tangents):
+        return self.pullback(inputs, outputs, tangents)  # one by one: the derivative is diagonal
+
+
+def compute_sigmoid(a):
+    """Return the sigmoid of an array, as Theano 0.6 computes it."""
+    low, high, _, _ = THRESHOLDS[str(a.dtype)]
+    with np.errstate(over="ignore"):
+        z = 1 / (1 + np.exp(-a))
+    return np.where(a < low, 0, np.where(a > high, 1, z)).astype(a.dtype)
+
+
 class SigmoidOp(UnaryScalarOp):
-    """What the three share: C code of their own exp and log, the same bits on every machine."""
+    """What the scalars share: C code of their own exp and log, the same bits on every machine."""
 
     def c_support_code(self, **kwargs):
         return MATH
@@ -104,15 +146,13 @@ class SigmoidOp(UnaryScalarOp):
         return (1, MATH, self.formula)
 
 
-class Sigmoid(SigmoidOp):
+class ScalarSigmoid(SigmoidOp):
     """sigmoid(a) of one number."""
 
     formula = "{z} = theano_sigmoid({a}, {sigmoid});"
 
     def impl(self, a):
-        low, high, _, _ = THRESHOLDS[str(getattr(a, "dtype", "float64"))]
-        with np.errstate(over="ignore"):
-            return type(a)(0 if a < low else 1 if a > high else 1 / (1 + np.exp(-a)))
+        return type(a)(compute_sigmoid(np.asarray(a)))
 
     def pullback(self, inputs, outputs, gradients):
         (a,), (g,) = inputs, gradients
@@ -152,7 +192,6 @@ def softplus(a):
     return type(a)(0) if a < low else a if a > high else np.log1p(np.exp(a))
 
 
-scalar_sigmoid = Sigmoid(upgrade_to_float, name="sigmoid")
-elemwise_sigmoid = Elemwise(scalar_sigmoid)
+scalar_sigmoid = ScalarSigmoid(upgrade_to_float, name="sigmoid")
 elemwise_log_sigmoid = Elemwise(LogSigmoid(upgrade_to_float, name="log_sigmoid"))
 elemwise_log_1m_sigmoid = Elemwise(LogOneMinusSigmoid(upgrade_to_float, name="log_1m_sigmoid"))
