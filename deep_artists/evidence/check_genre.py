@@ -56,9 +56,9 @@ def list_rungs():
     theano, program = "Theano 0.6.0", "Sigtia and Dixon's program"
     return [
         Rung("genre spectrum", program, check_spectrum),
-        *(Rung(f"genre ops {floatX}", theano, check_ops, (floatX,)) for floatX in DTYPES),
+        *(Rung(f"genre scalars {floatX}", theano, check_ops, (floatX,)) for floatX in DTYPES),
         Rung("genre streams", theano, check_streams),
-        Rung("genre initial", program, check_initial),
+        Rung("genre values", program, check_initial),
         Rung("genre aggregate", "the reproduction's program", check_aggregate),
         *(
             Rung(f"genre {run} {floatX}", program, check_sgd, (run, floatX), slow=True)
