@@ -350,8 +350,8 @@ def format_rows(rows, columns):
     """Return the table of accuracies.
 
     >>> print(format_rows({("a", "b"): {"genre": 0.5}}, ["genre", "artist"]))
-    net  decided by    genre  artist
-    a    b            50.0 %       -
+    net  decided by   genre  artist
+    a    b           50.0 %       -
     """
     table = [("net", "decided by", *columns)]
     for (net, by), found in rows.items():

@@ -32,7 +32,7 @@ class Batches:
     --------
     >>> batches = Batches(np.arange(5), np.arange(5), 2, np.random.RandomState(1))
     >>> batches.starts, [x.tolist() for x, _ in batches]
-    ([4, 2, 0], [[4], [2, 3], [0, 1]])
+    ([0, 4, 2], [[0, 1], [4], [2, 3]])
     """
 
     def __init__(self, x, y, batch_size, rng, number=None):

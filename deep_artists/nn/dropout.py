@@ -28,7 +28,7 @@ class MaskStreams:
     --------
     >>> first, second = MaskStreams(510, rates=[0.0, 0.5], widths=[3, 4]).draw(2)
     >>> first.tolist(), second.tolist()
-    ([[1, 1, 1], [1, 1, 1]], [[1, 0, 1, 0], [1, 0, 1, 1]])
+    ([[1, 1, 1], [1, 1, 1]], [[0, 1, 0, 0], [1, 1, 1, 1]])
     """
 
     def __init__(self, seed, rates, widths):

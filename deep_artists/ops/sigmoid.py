@@ -76,8 +76,8 @@ def log_sigmoid(a):
 
     Examples
     --------
-    >>> log_sigmoid(np.array([-800.0, 20.0])).eval(mode="FAST_COMPILE").round(12) + 0.0
-    array([-8.00000000e+02, -2.06100000e-09])
+    >>> log_sigmoid(np.array([-800.0, 20.0])).eval(mode="FAST_COMPILE").round(12)
+    array([-8.000e+02, -2.061e-09])
     """
     return elemwise_log_sigmoid(as_tensor_variable(a))
 
