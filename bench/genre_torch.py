@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from deep_artists.nn.batches import Batches
-from deep_artists.systems.genre import Network, Steps
+from deep_artists.systems.genre import Network
+from deep_artists.systems.genre_train import Steps
 
 SIZES = (513, 500, 500, 500, 10)
 RATE = 0.001

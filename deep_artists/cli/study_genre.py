@@ -246,7 +246,8 @@ def train_network(arguments, options, train, valid, n_genres, scaling, n_epochs,
     import numpy as np
 
     from ..nn.batches import Batches
-    from ..systems.genre import N_IN, Network, train_hessian_free, train_sgd
+    from ..systems.genre import N_IN, Network
+    from ..systems.genre_train import train_hessian_free, train_sgd
 
     options = dict(options)
     learning_rate = options.pop("learning_rate")

@@ -16,8 +16,9 @@ from ..ops.rectify import rectify
 from ..ops.sigmoid import log_1m_sigmoid, log_sigmoid, sigmoid
 from ..reference import golden, inputs_genre
 from ..reference.inputs import sha256
-from ..systems.genre import Network, Steps, anneal, crossentropy, train_hessian_free, train_sgd
+from ..systems.genre import Network, crossentropy
 from ..systems.genre_features import cut_windows, decide, vote
+from ..systems.genre_train import Steps, anneal, train_hessian_free, train_sgd
 from .compare import DTYPES, Rung, check_inputs, entrywise, relative, unequal
 
 HALF = (0.0, 0.5, 0.5)

@@ -19,6 +19,7 @@ from deep_artists.nn.dropout import draw_binary
 from deep_artists.nn.hessian_free import hessian_free
 from deep_artists.systems import genre
 from deep_artists.systems.genre_features import judge_by_forest
+from deep_artists.systems.genre_train import train_hessian_free
 
 
 def find_failures(check, *arguments):
@@ -155,7 +156,7 @@ def test_hessian_free_trains_the_artist_network():
 def test_dropout_and_hessian_free_do_not_go_together():
     network = genre.Network(4, (3,), 2, dropout_rates=(0.5,))
     with pytest.raises(ValueError, match="without dropout"):
-        genre.train_hessian_free(network, None, None, None)
+        train_hessian_free(network, None, None, None)
 
 
 # --- sound, lists, command ---
