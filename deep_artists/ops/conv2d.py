@@ -10,6 +10,7 @@ The three Ops are closed under differentiation: each one's gradients are the oth
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply
 from pytensor.tensor.type import TensorType
 
@@ -89,6 +90,15 @@ class Conv2D(KernelOp):
         x, W = inputs
         (dz,) = gradients
         return [Conv2DGradInput()(W, dz), Conv2DGradFilters()(x, dz)]
+
+    def pushforward(self, inputs, outputs, tangents):
+        (x, W), (dx, dW) = inputs, tangents
+        parts = [
+            Conv2D()(a, b)
+            for a, b, d in ((dx, W, dx), (x, dW, dW))
+            if not isinstance(d.type, DisconnectedType)
+        ]
+        return [sum(parts[1:], parts[0])]
 
 
 class Conv2DGradInput(KernelOp):

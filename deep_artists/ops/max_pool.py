@@ -6,6 +6,7 @@ libraries choose one cell or share it out. Silent and constant patches make such
 """
 
 import numpy as np
+import pytensor.tensor as pt
 from pytensor.graph.basic import Apply
 from pytensor.tensor.type import TensorType
 
@@ -92,6 +93,17 @@ class MaxPool(KernelOp):
     def pullback(self, inputs, outputs, gradients):
         return [MaxPoolGrad(self.ds)(*inputs, *outputs, *gradients)]
 
+    def pushforward(self, inputs, outputs, tangents):
+        # The transpose of the gradient: the tangents of all tied cells, added.
+        (z,), (p,), (dz,), (h, w) = inputs, outputs, tangents, self.ds
+        n, maps, rows, columns = (p.shape[i] for i in range(4))
+        z, dz = (
+            a[:, :, : rows * h, : columns * w].reshape((n, maps, rows, h, columns, w))
+            for a in (z, dz)
+        )
+        wins = pt.eq(z, p.dimshuffle(0, 1, 2, "x", 3, "x"))
+        return [pt.sum(pt.switch(wins, dz, 0), axis=(3, 5), dtype=p.type.dtype)]
+
 
 class MaxPoolGrad(MaxPool):
     """dz from z, p and dp: dp in every cell of z that equals its window's p, 0 elsewhere."""
@@ -117,3 +129,5 @@ class MaxPoolGrad(MaxPool):
 
     def pullback(self, inputs, outputs, gradients):
         raise TypeError("max_pool_2d has no second derivative, as in Theano 0.6")
+
+    pushforward = pullback

@@ -31,37 +31,53 @@ static void dot_pack(const T *from, npy_intp lane, npy_intp step, npy_intp some,
         for (npy_intp l = 0; l < v::lanes; l++) packed[k * ld + l] = row[l][k * step];
 }
 
-// MB rows by NV vectors of columns. A (K, lanes); B (K, 2 lanes); tile (MB, 2 lanes).
+// MB rows by NV vectors of columns. A (K, lanes); B (K, NV lanes), its rows `ldb` apart; C (MB, NV
+// lanes), its rows `ldc` apart. more: C holds the sums so far.
 template <class T, int MB, int NV>
-static void dot_block(const T *A, const T *B, npy_intp K, T *tile, bool more) {
+static void dot_block(const T *A, const T *B, npy_intp ldb, npy_intp K, T *C, npy_intp ldc,
+                      bool more) {
     typedef simd<T> v;
     typename v::vec acc[MB][NV];
 #pragma GCC unroll 8
     for (int m = 0; m < MB; m++)
-#pragma GCC unroll 2
+#pragma GCC unroll 3
         for (int i = 0; i < NV; i++)
-            acc[m][i] = more ? v::load(tile + (2 * m + i) * v::lanes) : v::zero();
-    for (npy_intp k = 0; k < K; k++, A += v::lanes, B += 2 * v::lanes) {
+            acc[m][i] = more ? v::load(C + m * ldc + i * v::lanes) : v::zero();
+    for (npy_intp k = 0; k < K; k++, A += v::lanes, B += ldb) {
         typename v::vec b[NV];
+#pragma GCC unroll 3
         for (int i = 0; i < NV; i++) b[i] = v::load(B + i * v::lanes);
+#pragma GCC unroll 8
         for (int m = 0; m < MB; m++) {
             const typename v::vec a = v::set(A[m]);
+#pragma GCC unroll 3
             for (int i = 0; i < NV; i++) acc[m][i] = v::fma(a, b[i], acc[m][i]);
         }
     }
 #pragma GCC unroll 8
     for (int m = 0; m < MB; m++)
-#pragma GCC unroll 2
-        for (int i = 0; i < NV; i++) v::store(tile + (2 * m + i) * v::lanes, acc[m][i]);
+#pragma GCC unroll 3
+        for (int i = 0; i < NV; i++) v::store(C + m * ldc + i * v::lanes, acc[m][i]);
 }
 
-// tile (rows, 2 lanes) += A B. A: packed rows, `lanes` of them `block` elements from the next;
-// columns <= 2 lanes; rows are rounded up. more: the tile holds the sums so far.
+// Rows of a block, and vectors of columns: as many as the 32 or 16 registers hold.
+enum { DOT_ROWS = VECTOR_BYTES == 64 ? 8 : 4, DOT_VECTORS = 3 };
+
+// C (rows, columns) += A B. A: packed rows, `lanes` of them `block` elements from the next; columns
+// <= 3 lanes; of B and C whole vectors are touched. Rows that do not fill a block go to `edge`
+// (DOT_ROWS, 3 lanes) instead.
 template <class T>
-static void dot_tile(const T *A, npy_intp block, const T *B, npy_intp K, npy_intp rows,
-                     npy_intp columns, T *tile, bool more) {
-    const int lanes = simd<T>::lanes, MB = VECTOR_BYTES == 64 ? 8 : 4;  // of 32 or 16 registers
-    const auto run = columns > lanes ? dot_block<T, MB, 2> : dot_block<T, MB, 1>;
-    for (npy_intp m = 0; m < rows; m += MB)
-        run(A + m / lanes * block + m % lanes, B, K, tile + m * 2 * lanes, more);
+static void dot_tile(const T *A, npy_intp block, const T *B, npy_intp ldb, npy_intp K,
+                     npy_intp rows, npy_intp columns, T *C, npy_intp ldc, T *edge, bool more) {
+    const int lanes = simd<T>::lanes;
+    const auto run = columns > 2 * lanes ? dot_block<T, DOT_ROWS, 3>
+                     : columns > lanes   ? dot_block<T, DOT_ROWS, 2>
+                                         : dot_block<T, DOT_ROWS, 1>;
+    for (npy_intp m = 0; m < rows; m += DOT_ROWS) {
+        const T *from = A + m / lanes * block + m % lanes;
+        if (m + DOT_ROWS <= rows)
+            run(from, B, ldb, K, C + m * ldc, ldc, more);
+        else
+            run(from, B, ldb, K, edge, DOT_VECTORS * lanes, more);
+    }
 }

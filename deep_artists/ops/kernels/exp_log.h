@@ -27,10 +27,10 @@ MATH_FUNCTION double exp_(double x) {
     uint64_t n, one;
     memcpy(&n, &shifted, 8), memcpy(&one, &shift, 8);
     n -= one - 2048;  // k + 2048
-    const uint64_t half = n >> 1, bits[2] = {(half - 1) << 52, (n - half - 1) << 52};
-    double powers[2];
-    memcpy(powers, bits, 16);
-    const double y = sum * powers[0] * powers[1];
+    const uint64_t half = n >> 1, low = (half - 1) << 52, high = (n - half - 1) << 52;
+    double one_power, other;  // no arrays: the compiler would compute no lanes
+    memcpy(&one_power, &low, 8), memcpy(&other, &high, 8);
+    const double y = sum * one_power * other;
     return x >= 709.79 ? HUGE_VAL : x < -745.2 ? 0.0 : y;
 }
 
