@@ -136,6 +136,34 @@ class Conv3D:
         self.params = [self.W, self.b]
 
 
+class Softmax:
+    """A linear layer and the softmax over classes, without a mask.
+
+    Parameters
+    ----------
+    rng : np.random.RandomState
+    input : tensor [shape=(batch, ...)]
+        Flattened to (batch, n_in).
+    n_in, n_out : int
+    floatX : {'float32', 'float64'}
+    W, b : shared variables, optional
+
+    Attributes
+    ----------
+    output : tensor [shape=(batch, n_out)]
+    params : [W, b]
+    """
+
+    def __init__(self, rng, input, n_in, n_out, floatX, W=None, b=None):
+        rng.randint(2**30)  # the seed of masks that this layer has no use for
+        if W is None:
+            W = share(draw_normal(rng, 6 / (n_in + n_out), (n_in, n_out)), floatX, "softmax_W")
+        self.W = W
+        self.b = share(np.zeros(n_out), floatX, "softmax_b") if b is None else b
+        self.output = softmax(pt.dot(input.flatten(2), self.W) + self.b)
+        self.params = [self.W, self.b]
+
+
 class MultiSoftmax:
     """Several softmaxes over the same inputs, without a mask.
 
@@ -157,7 +185,7 @@ class MultiSoftmax:
     """
 
     def __init__(self, rng, input, n_softmax, n_in, n_out, floatX, W=None, b=None):
-        rng.randint(2**30)  # the seed of masks that this layer has no use for
+        rng.randint(2**30)  # as in Softmax
         if W is None:
             variance = 1 / (n_softmax + n_in + n_out)
             W = share(draw_normal(rng, variance, (n_softmax, n_in, n_out)), floatX, "softmax_W")
