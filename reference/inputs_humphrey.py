@@ -15,13 +15,6 @@ CHORDS = {  # quality: semitones above the root
 }
 FLOOR = 0.25  # weight of a bin that is not in the chord
 
-# Shapes of chords on the guitar, from the low E string up, by quality; x is not played.
-SHAPES = {
-    "E": ("022100", "022000", "021100", "020000", "020100"),
-    "A": ("x02220", "x02210", "x02120", "x02010", "x02020"),
-    "D": ("xx0232", "xx0231", "xx0222", "xx0211", "xx0212"),
-}
-
 
 def name_chords(n_qualities):
     """Return the names in the order of their index: qualities, in each the roots, then N."""
@@ -36,33 +29,6 @@ def mark_chords(n_qualities):
         for root in range(12):
             bits[12 * q + root, [(root + note) % 12 for note in notes]] = 1.0
     return bits
-
-
-def finger_chords():
-    """Return the frets of 61 chords, low E string first, None where a string is not played.
-
-    The E shape where it reaches the root within five frets, else the A shape, else the D shape on
-    the first fret, which only Eb needs.
-    """
-    rows = []
-    for quality in range(5):
-        for root in range(12):
-            to_e, to_a = (root - 4) % 12, (root - 9) % 12
-            shape, fret = ("E", to_e) if to_e <= 5 else ("A", to_a) if to_a <= 5 else ("D", 1)
-            rows.append([None if c == "x" else fret + int(c) for c in SHAPES[shape][quality]])
-    return [*rows, [None] * 6]
-
-
-def mark_fingers():
-    """Return fingering templates (61, 9, 6): chord, state (0 not played, 1 + fret), string.
-
-    String 0 is the high e, 5 the low E.
-    """
-    marks = np.zeros((61, 9, 6))
-    for chord, frets in enumerate(finger_chords()):
-        for string, fret in enumerate(reversed(frets)):
-            marks[chord, 0 if fret is None else fret + 1, string] = 1.0
-    return marks
 
 
 def silence(x):
