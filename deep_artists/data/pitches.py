@@ -4,7 +4,7 @@ Pitches are in semitones, 69 is 440 Hz; pitch class 0 is C.
 """
 
 import numpy as np
-from scipy.ndimage import convolve
+from scipy.signal import convolve2d
 
 PITCHES = range(24, 114)  # of the spectra of 2013-12-18, C first
 CQT_START = 9  # the pitch class of row 0 of the talk's constant-Q frames, 27.5 Hz
@@ -110,11 +110,11 @@ def normalise_contrast(x, kernel_shape):
     -------
     np.ndarray, like `x`
         v / max(s, mean of s), where v = x - k * x and s is the root of k * v^2, with symmetric
-        borders. A constant array, in which nothing differs, gives zeros.
+        borders. Silence gives zeros.
     """
     kernel = contrast_kernel(*kernel_shape)
-    v = x - convolve(x, kernel, mode="reflect")
-    s = np.sqrt(convolve(v**2, kernel, mode="reflect"))
+    v = x - convolve2d(x, kernel, mode="same", boundary="symm")
+    s = np.sqrt(convolve2d(v**2, kernel, mode="same", boundary="symm"))
     scale = np.maximum(s, s.mean())
     return v / np.where(scale > 0, scale, 1)
 

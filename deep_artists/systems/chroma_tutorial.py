@@ -20,6 +20,7 @@ template of the chord; the instrument program the mean negative log-likelihood.
 Under floatX=float32 their parameters stay float64; only targets and learning rate are float32.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -43,16 +44,21 @@ class Program(NamedTuple):
     batch_size: int
     learning_rate: float
     n_iterations: int
+    last: Callable = half_wave  # activation of the last layer
     shares: bool = False  # templates that sum to 1
     folded: bool = False  # inputs are folded to pitches first
     is_classifier: bool = False
 
 
+def squash(v):
+    return softmax(pt.tanh(v))
+
+
 PROGRAMS = {
     "2013-11-18": Program((1025, 256, 64, 12), 0.01, 100, 0.02, 20000),
     "2013-12-17": Program((4097, 512, 128, 12), 0.01, 100, 0.02, 20000),
-    "2013-12-18": Program((90, 12), 0.001, 500, 0.001, 10000, shares=True, folded=True),
-    "instrument": Program((120, 256, 256, 10), 0.01, 50, 0.02, 10000, is_classifier=True),
+    "2013-12-18": Program((90, 12), 0.001, 500, 0.001, 10000, squash, shares=True, folded=True),
+    "instrument": Program((120, 256, 256, 10), 0.01, 50, 0.02, 10000, softmax, is_classifier=True),
 }
 
 
@@ -92,12 +98,7 @@ class TutorialNetwork:
             b = share(np.zeros(n_out), "float64", f"bias{i}")
             self.params |= {W.name: W, b.name: b}
             lin_output = pt.dot(self.output, W) + b
-            if i < last or program.sizes[-1] == 12 and not program.shares:
-                self.output = half_wave(lin_output)
-            elif program.is_classifier:
-                self.output = softmax(lin_output)
-            else:
-                self.output = softmax(pt.tanh(lin_output))
+            self.output = (program.last if i == last else half_wave)(lin_output)
         if program.is_classifier:
             self.y = pt.TensorType("int32", (None,))("y")
             self.cost = -pt.mean(pt.log(self.output)[pt.arange(self.y.shape[0]), self.y])
