@@ -34,7 +34,7 @@ def study_chroma(arguments):
 
     from ..data.chords import index_labels
     from ..data.files import new_file
-    from ..systems.chroma_learner import read_frames
+    from ..systems.chroma_files import read_frames
     from .report import make_folder, stage
 
     out, seconds = make_folder(arguments.out), {}
@@ -52,7 +52,7 @@ def study_chroma(arguments):
     index = index_labels(frames.labels, 5)
     report_frames(frames.labels, index, frames.left_out, len(frames.names))
     if len(frames.names) < 2:
-        raise ValueError(f"{audio_dir} has 1 usable track; one to train on and one to test are needed")
+        raise ValueError(f"{audio_dir} has 1 usable track; at least 2 are needed")
     order = np.random.RandomState(arguments.seed).permutation(len(frames.names))
     test = np.isin(frames.track, order[: -(-len(order) // 3)])
     train, test = ~test, test
@@ -64,9 +64,9 @@ def study_chroma(arguments):
         from ..data.chords import INSTALL
 
         print(f"majmin and triads need mir_eval: {INSTALL}", file=sys.stderr)
-    print("dot: % of the chords, without N, whose template has the largest dot product; distance: %\n"
-          "of all with the nearest template; loss: mean squared distance to the template; FWRR, AICA:\n"
-          "the nearest template by frames and by qualities; majmin, triads: of mir_eval.")
+    print("dot: % of the chords, without N, whose template has the largest dot product;\n"
+          "distance: % of all with the nearest template; loss: mean squared distance to the\n"
+          "template; FWRR, AICA: the nearest by frames and by qualities; majmin, triads: mir_eval's.")
     learners["learned"].save(out / "model.npz")
     results = {"rows": rows, "seconds": seconds, "tracks": len(frames.names),
                "frames": {"train": int(np.sum(train)), "test": int(np.sum(test))},

@@ -55,7 +55,7 @@ def study_fretboard(arguments):
     with stage(seconds, "tiles"):
         x, y, track, left_out = read_tiles(audio_dir, learners["rotated"])
     if len(np.unique(track)) < 2:
-        raise ValueError(f"{audio_dir} has 1 usable track; one to train on and one to test are needed")
+        raise ValueError(f"{audio_dir} has 1 usable track; at least 2 are needed")
     order = np.random.RandomState(arguments.seed).permutation(np.unique(track))
     test = np.isin(track, order[: -(-len(order) // 3)])
     right = make_fingerings().argmax(axis=1)  # (61, 6) states
@@ -72,8 +72,9 @@ def study_fretboard(arguments):
     print(f"{'trained on tiles':<18}" + "".join(f"{k:>12}" for k in list(rows[0])[1:]))
     for row in rows:
         print(f"{row['tiles']:<18}" + "".join(f"{v:>12}" for v in list(row.values())[1:]))
-    print(f"loss: mean of the last 100 minibatches. In %: strings whose likeliest of {N_STATES} states is\n"
-          "right, tiles with all six right, chords by the nearest fingering: by tiles and by qualities.")
+    print(f"loss: of the last 100 minibatches. In %: strings whose likeliest of {N_STATES} states is\n"
+          "right; tiles with all six right; chords by the nearest fingering, by tiles (FWRR) and by\n"
+          "qualities (AICA).")
     learners["rotated"].save(out / "model.npz")
     results = {"rows": rows, "seconds": seconds, "left_out": left_out, "seed": arguments.seed,
                "iterations": arguments.iterations, "size": arguments.size}

@@ -1,8 +1,8 @@
 """Chord annotations beside sound files: read them, give every frame its label, write them.
 
-``song.lab`` beside ``song.wav`` has a line for each segment: start and end in seconds, and a label in
-Harte's syntax, with blanks between them. ``song.jams`` holds the same as JSON (namespaces ``chord`` and
-``chord_harte``); it needs the package jams.
+``song.lab`` beside ``song.wav`` has a line for each segment: start and end in seconds, and a label
+in Harte's syntax, with blanks between them. ``song.jams`` holds the same as JSON (namespaces
+``chord`` and ``chord_harte``); it needs the package jams.
 """
 
 from pathlib import Path
@@ -15,7 +15,8 @@ from .files import find_files, new_file
 from .patches import AUDIO_SUFFIXES
 
 ANNOTATION_SUFFIXES = (".lab", ".jams")
-SLACK_S = 1.0  # by which a last segment may outlast its audio: files lose an end when they are coded
+# By how much a last segment may outlast its audio: files lose their end when they are coded.
+SLACK_S = 1.0
 OVERLAP_S = 1e-3  # by which rounded times may overlap
 
 

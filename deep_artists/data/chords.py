@@ -1,7 +1,7 @@
 """Chords as classes: their names, pitch classes, templates and indices.
 
-The index of a chord is 12 * quality + root, roots from C upwards; N, no chord, is last. With 2, 5 or
-13 qualities there are 25, 61 or 157 classes. What is in no vocabulary has index -1.
+The index of a chord is 12 * quality + root, roots from C upwards; N, no chord, is last. With 2, 5
+or 13 qualities there are 25, 61 or 157 classes. What is in no vocabulary has index -1.
 """
 
 import json
@@ -88,7 +88,7 @@ def read_label_map(path):
     try:
         return {label: int(index) for label, index in json.loads(Path(path).read_text()).items()}
     except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is no label map, a JSON object of label and index: {error}") from error
+        raise ValueError(f"{path} is no JSON object of label and index: {error}") from error
 
 
 def index_labels(labels, n_qualities=5, label_map=None):

@@ -1,7 +1,7 @@
 """Audio -> constant-Q frames, as the talk's systems of 2013 take them.
 
-8 octaves of 24 bins from 27.5 Hz (A0), magnitudes. 2013 had 20 frames a second; here a hop is a power
-of two, as librosa's transform likes it: 1024 samples at 22050 Hz are 21.5 frames a second.
+8 octaves of 24 bins from 27.5 Hz (A0), magnitudes. 2013 had 20 frames a second; here a hop is a
+power of two, as librosa's transform likes it: 1024 samples at 22050 Hz are 21.5 frames a second.
 """
 
 import os
@@ -82,7 +82,7 @@ def extract_cqt(y, sr=SR_HZ, hop_length=HOP_LENGTH, fmin_hz=FMIN_HZ,
     y = np.asarray(y)
     if y.ndim != 1 or not len(y) or y.dtype.kind != "f" or not np.isfinite(y).all():
         raise AudioError(
-            f"audio of shape {y.shape} and dtype {y.dtype}; mono float samples, all finite, are needed"
+            f"audio of shape {y.shape}, {y.dtype}; mono float samples, all finite, are needed"
         )
     highest = fmin_hz * 2**n_octaves
     if sr < 2 * highest:

@@ -1,8 +1,8 @@
 """Chords on the guitar: which fret each of six strings is held at.
 
-Strings are counted from the high e, 0, to the low E, 5. A string is in one of nine states: 0 is not
-played, 1 + f is fret f, 0 to 7. The chord table of 2013 is lost; the shapes here are movable ones of
-our own for the qualities maj, min, maj7, min7 and 7.
+Strings are counted from the high e, 0, to the low E, 5. A string is in one of nine states: 0 is
+not played, 1 + f is fret f, 0 to 7. The chord table of 2013 is lost; the shapes here are movable
+ones of our own for the qualities maj, min, maj7, min7 and 7.
 """
 
 import numpy as np

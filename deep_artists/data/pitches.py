@@ -120,7 +120,7 @@ def normalise_contrast(x, kernel_shape):
 
 
 def contrast_kernel(n_frames, n_bins):
-    """Return the weights of the surroundings: the rising half of a Hamming window, times a Gaussian.
+    """Return the weights of the surroundings: half a Hamming window, rising, times a Gaussian.
 
     Parameters
     ----------

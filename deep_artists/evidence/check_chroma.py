@@ -1,4 +1,4 @@
-"""Humphrey's learned chroma: whole runs of his programs of 2013, layer by layer and step by step."""
+"""Humphrey's learned chroma: whole runs of his programs, layers, draws, rotation."""
 
 import numpy as np
 import pytensor
@@ -32,8 +32,8 @@ SLIDES = {  # what is not the default
     "dropout": {"n_hidden": (64,), "dropout": 0.5, "seeds": (100, 101, 102)},
     "rbf-l1": {"distance": "l1"},
 }
-# Losses, and parameters over the largest entry. float64: sums in another order; measured 1.9e-15 and
-# 1.2e-14 here, and in the tutorial's programs 1.2e-15 and 1.4e-15, but for 2013-12-18, whose tanh
+# Losses, and parameters over the largest entry. float64: sums in another order; measured 1.9e-15
+# and 1.2e-14 here, and in the tutorial's programs 1.2e-15 and 1.4e-15, but for 2013-12-18, whose tanh
 # saturates: 1.2e-13 and 4.9e-14. float32: measured 1.0e-6 and 5.4e-6; the framework's own float32
 # leaves its float64 by as much. With absolute distances a rounding decides the sign of a difference
 # near 0, and each sign is a step of the small biases: 1.2e-3 and 4.8e-2.

@@ -1,8 +1,8 @@
 """Max-pooling over windows that do not overlap, with the gradient of Theano 0.6.
 
-Rows and columns that do not fill a window are left out, unless ``ignore_border=False``, which gives
-them windows of their own. Where several cells equal the maximum of their window, EVERY one of them receives the full gradient; today's
-libraries choose one cell or share it out. Silent and constant patches make such ties.
+Rows and columns that do not fill a window are left out, or have windows of their own with
+``ignore_border=False``. Where several cells equal the maximum of their window, EVERY one of them
+receives the full gradient; today's libraries choose one cell or share it out. Silent and constant patches make such ties.
 """
 
 import numpy as np

@@ -6,8 +6,8 @@ lie from the templates of all chords, and training lowers the distance to the ri
 
     x (batch, 192) -> [Affine 64, tanh] -> Affine 12 -> RBF (batch, chords) -> mean of column y
 
-Regularised by weight decay (L2), sparsity (L1), unit columns or dropout. Fixed octave equivalence is
-`data.pitches.octave_matrix`; the tutorial's programs are in `chroma_tutorial`, and what one does
+Regularised by weight decay (L2), sparsity (L1), unit columns or dropout. Fixed octave equivalence
+is `data.pitches.octave_matrix`; the tutorial's programs are in `chroma_tutorial`, and what one does
 with learned chroma today is in `chroma_learner`.
 
 Faithful to the framework, outputs are halved and the distances too: see `nn.masked_layers`, and

@@ -1,6 +1,6 @@
 """Learned chroma for use today: a scikit-learn transformer, a saved model, a drop-in for librosa's.
 
-    learner, report = train_folder("songs")               # song.flac with song.lab beside it
+    learner, frames = train_folder("songs")       # of chroma_files: song.flac beside song.lab
     learner.save("chroma.npz")
     chroma = ChromaLearner.load("chroma.npz").chroma("new.flac")     # (12, frames), row 0 is C
 
@@ -9,24 +9,15 @@ Importing this module imports scikit-learn, from which it must inherit.
 """
 
 import json
-from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data import cqt
-from ..data.annotations import (
-    AnnotationError,
-    check_length,
-    join_frames,
-    label_frames,
-    pair_files,
-    read_segments,
-)
+from ..data.annotations import join_frames
 from ..data.chords import UNKNOWN, index_labels, make_templates, name_chords, rotate_index
 from ..data.files import READ_ERRORS, new_file
-from ..data.patches import AudioError
 
 FORMAT = 1
 COMPRESSIONS = {
@@ -79,7 +70,8 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     --------
     >>> rng = np.random.RandomState(0)
     >>> y = np.repeat(["C:maj", "A:min", "N"], 50)
-    >>> X = make_templates(2)[index_labels(y, 2)][:, np.arange(24) % 12] + rng.uniform(size=(150, 24))
+    >>> notes = make_templates(2)[index_labels(y, 2)]
+    >>> X = np.hstack([notes, notes]) + rng.uniform(size=(150, 24))
     >>> learner = ChromaLearner(n_qualities=2, bins_per_octave=12, n_iterations=300).fit(X, y)
     >>> learner.transform(X).shape, float(np.mean(learner.predict(X) == y)) > 0.9
     ((150, 12), True)
@@ -295,7 +287,7 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def scale(self, X):
         """Return frames as the network sees them: of unit length, compressed, of unit length."""
         if self.compression not in COMPRESSIONS:
-            raise ValueError(f"compression = {self.compression!r}; one of {[*COMPRESSIONS]} is needed")
+            raise ValueError(f"compression = {self.compression!r}; {[*COMPRESSIONS]} are known")
         return scale_frames(COMPRESSIONS[self.compression](scale_frames(X)))
 
     def _rotate(self, x, index, rng):
@@ -315,109 +307,3 @@ def scale_frames(X):
 def measure_distances(chroma, templates):
     """Return squared distances, (frames, chords)."""
     return np.sum((chroma[:, None, :] - templates[None]) ** 2, axis=2)
-
-
-@dataclass
-class Frames:
-    """The frames of a folder, and what of it could not be used.
-
-    Attributes
-    ----------
-    x : np.ndarray [shape=(frames, 192)]
-    labels : np.ndarray of str [shape=(frames,)]
-    track : np.ndarray of int [shape=(frames,)]
-        Position in `names`.
-    times : np.ndarray [shape=(frames,)]
-        Seconds.
-    names : list of str
-        Sound files used.
-    left_out : list of (str, str)
-        File and reason.
-    """
-
-    x: np.ndarray = None
-    labels: np.ndarray = None
-    track: np.ndarray = None
-    times: np.ndarray = None
-    names: list = field(default_factory=list)
-    left_out: list = field(default_factory=list)
-
-
-def read_frames(audio_dir, n_middle=None, n_frames=None, seed=0):
-    """Read the annotated sound files of a folder as labelled constant-Q frames.
-
-    Parameters
-    ----------
-    audio_dir : str or path
-        Sound files, each with its .lab or .jams beside it.
-    n_middle : int, optional
-        Take so many frames from the middle of every segment instead of all; odd.
-    n_frames : int, optional
-        Take at most so many random frames of a track; 2013: 250.
-    seed : int
-        Of that choice.
-
-    Returns
-    -------
-    Frames
-
-    Raises
-    ------
-    ValueError
-        If no file could be used.
-    """
-    from pathlib import Path
-
-    pairs, left_out = pair_files(audio_dir)
-    frames, x, labels, all_times = Frames(left_out=left_out), [], [], []
-    for audio, annotation in pairs:
-        try:
-            segments = read_segments(Path(audio_dir, annotation))
-            y = cqt.read_audio(Path(audio_dir, audio))
-            check_length(segments, len(y) / cqt.SR_HZ, annotation)
-            some = cqt.extract_cqt(y)
-        except (AudioError, AnnotationError) as error:
-            frames.left_out.append((audio, str(error)))
-            continue
-        times = np.arange(len(some)) * cqt.HOP_LENGTH / cqt.SR_HZ
-        rows = np.arange(len(some))
-        if n_middle is not None:
-            middle = np.rint(segments.intervals.mean(axis=1) * cqt.SR_HZ / cqt.HOP_LENGTH)
-            rows = middle.astype(int)[:, None] + np.arange(n_middle) - n_middle // 2
-            rows = np.clip(rows, 0, len(some) - 1).ravel()
-        if n_frames is not None and len(rows) > n_frames:
-            rng = np.random.RandomState([seed, len(frames.names)])
-            rows = np.sort(rng.choice(rows, n_frames, replace=False))
-        x.append(some[rows])
-        labels += label_frames(segments, times[rows])
-        all_times.append(times[rows])
-        frames.names.append(audio)
-    if not x:
-        reasons = "; ".join(reason for _, reason in frames.left_out[:3])
-        raise ValueError(f"none of the files in {audio_dir} could be used: {reasons or 'no sound'}")
-    frames.x, frames.labels = np.concatenate(x), np.array(labels)
-    frames.times = np.concatenate(all_times)
-    frames.track = np.repeat(np.arange(len(x)), [len(some) for some in x])
-    return frames
-
-
-def train_folder(audio_dir, n_frames=250, **options):
-    """Train on a folder of sound files with annotations beside them.
-
-    Parameters
-    ----------
-    audio_dir : str or path
-    n_frames : int or None
-        Random frames of a track, 250 as in 2013; None: all.
-    **options
-        Of `ChromaLearner`.
-
-    Returns
-    -------
-    learner : ChromaLearner
-    frames : Frames
-        What it was trained on, and what was left out.
-    """
-    learner = ChromaLearner(**options)
-    frames = read_frames(audio_dir, n_frames=n_frames, seed=learner.random_state)
-    return learner.fit(frames.x, frames.labels), frames

@@ -25,8 +25,8 @@ class FretboardLearner:
     Parameters
     ----------
     size : {'small', 'full'}
-        The talk's geometry is full: tiles of 80 frames by 192 bins. Small is a sixteenth of that, on
-        the guitar's four octaves from its low E.
+        The talk's geometry is full: tiles of 80 frames by 192 bins. Small is a twentieth of that,
+        on the guitar's four octaves from its low E.
     learning_rate, batch_size, n_iterations
         Of plain stochastic gradient descent.
     rotate : bool
@@ -156,5 +156,6 @@ class FretboardLearner:
                 raise ValueError("its arrays are not those of the network")
             learner.values = arrays
         except READ_ERRORS as error:
-            raise ValueError(f"{path} is no model of the fretboard, or is damaged: {error}") from error
+            reason = f"{path} is no model of the fretboard, or is damaged: {error}"
+            raise ValueError(reason) from error
         return learner

@@ -14,7 +14,8 @@ from deep_artists.data import annotations, chord_corpus, chords, cqt
 from deep_artists.data.annotations import AnnotationError, Segments, read_segments
 from deep_artists.data.chord_scores import count_right, weigh_frames, weigh_right
 from deep_artists.data.patches import AudioError
-from deep_artists.systems.chroma_learner import ChromaLearner, read_frames, scale_frames, train_folder
+from deep_artists.systems.chroma_files import read_frames, train_folder
+from deep_artists.systems.chroma_learner import ChromaLearner, scale_frames
 
 FEW = dict(n_iterations=600, batch_size=20)
 
@@ -222,7 +223,7 @@ def test_a_label_map_of_2013_is_all_that_counts(tmp_path):
     label_map = chords.read_label_map(tmp_path / "map.json")
     assert chords.index_labels(["C", "A:min", "C:maj"], 2, label_map).tolist() == [0, 21, -1]
     (tmp_path / "bad.json").write_text("[1, 2]")
-    with pytest.raises(ValueError, match="no label map"):
+    with pytest.raises(ValueError, match="no JSON object"):
         chords.read_label_map(tmp_path / "bad.json")
 
 
