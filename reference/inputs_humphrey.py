@@ -8,9 +8,18 @@ import numpy as np
 
 ROOTS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 CHORDS = {  # quality: semitones above the root
-    "maj": (0, 4, 7), "min": (0, 3, 7), "maj7": (0, 4, 7, 11), "min7": (0, 3, 7, 10),
-    "7": (0, 4, 7, 10), "maj6": (0, 4, 7, 9), "min6": (0, 3, 7, 9), "dim": (0, 3, 6),
-    "aug": (0, 4, 8), "sus4": (0, 5, 7), "sus2": (0, 2, 7), "hdim7": (0, 3, 6, 10),
+    "maj": (0, 4, 7),
+    "min": (0, 3, 7),
+    "maj7": (0, 4, 7, 11),
+    "min7": (0, 3, 7, 10),
+    "7": (0, 4, 7, 10),
+    "maj6": (0, 4, 7, 9),
+    "min6": (0, 3, 7, 9),
+    "dim": (0, 3, 6),
+    "aug": (0, 4, 8),
+    "sus4": (0, 5, 7),
+    "sus2": (0, 2, 7),
+    "hdim7": (0, 3, 6, 10),
     "dim7": (0, 3, 6, 9),
 }
 FLOOR = 0.25  # weight of a bin that is not in the chord
@@ -108,8 +117,9 @@ CHROMA = {
 }
 SLIDES = lambda: make_cqt(2016, 610, 4.0)  # noqa: E731
 FRET = {
-    "small": lambda: make_cqt(2017, 122, 1.0, bins_per_semitone=1, n_octaves=4, start=4,
-                              n_frames=16),
+    "small": lambda: make_cqt(
+        2017, 122, 1.0, bins_per_semitone=1, n_octaves=4, start=4, n_frames=16
+    ),
     "full": lambda: make_cqt(2018, 8, 1.0, n_frames=80),
 }
 SHA256 = {  # of x, float64

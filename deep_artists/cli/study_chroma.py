@@ -13,20 +13,39 @@ def add_chroma(studies):
     help = "learned chroma (Humphrey 2013) beside fixed octave equivalence and librosa's chroma"
     parser = studies.add_parser("chroma", help=help, description=help)
     parser.set_defaults(command=study_chroma)
-    parser.add_argument("audio_dir", nargs="?", metavar="AUDIO_DIR",
-                        help="sound files, each with its .lab or .jams beside it (default: "
-                        "synthetic chords, written as sound files)")
-    parser.add_argument("--out", default="deep_artists_chroma", metavar="PATH",
-                        help="where the results go (default: deep_artists_chroma)")
-    parser.add_argument("--tracks", type=int, default=60, metavar="N",
-                        help="synthetic tracks of 50 chords; every third is for the test "
-                        "(default: 60)")
-    parser.add_argument("--iterations", type=int, default=20000, metavar="N",
-                        help="minibatches of 50 that each network is trained on (default: 20000)")
-    parser.add_argument("--seed", type=int, default=2013, metavar="N",
-                        help="of all that is drawn (default: 2013)")
-    parser.add_argument("--strict", action="store_true",
-                        help="exit with status 1 if a file was left out")
+    parser.add_argument(
+        "audio_dir",
+        nargs="?",
+        metavar="AUDIO_DIR",
+        help="sound files, each with its .lab or .jams beside it (default: "
+        "synthetic chords, written as sound files)",
+    )
+    parser.add_argument(
+        "--out",
+        default="deep_artists_chroma",
+        metavar="PATH",
+        help="where the results go (default: deep_artists_chroma)",
+    )
+    parser.add_argument(
+        "--tracks",
+        type=int,
+        default=60,
+        metavar="N",
+        help="synthetic tracks of 50 chords; every third is for the test (default: 60)",
+    )
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        default=20000,
+        metavar="N",
+        help="minibatches of 50 that each network is trained on (default: 20000)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=2013, metavar="N", help="of all that is drawn (default: 2013)"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 if a file was left out"
+    )
 
 
 def study_chroma(arguments):
@@ -47,8 +66,12 @@ def study_chroma(arguments):
             audio_dir = write_chord_corpus(out / "corpus", arguments.tracks, 50, arguments.seed)
     with stage(seconds, "frames"):
         synthetic = arguments.audio_dir is None
-        frames = read_frames(audio_dir, n_middle=N_MIDDLE if synthetic else None,
-                             n_frames=None if synthetic else 250, seed=arguments.seed)
+        frames = read_frames(
+            audio_dir,
+            n_middle=N_MIDDLE if synthetic else None,
+            n_frames=None if synthetic else 250,
+            seed=arguments.seed,
+        )
     index = index_labels(frames.labels, 5)
     report_frames(frames.labels, index, frames.left_out, len(frames.names))
     if len(frames.names) < 2:
@@ -64,14 +87,21 @@ def study_chroma(arguments):
         from ..data.chords import INSTALL
 
         print(f"majmin and triads need mir_eval: {INSTALL}", file=sys.stderr)
-    print("dot: % of the chords, without N, whose template has the largest dot product;\n"
-          "distance: % of all with the nearest template; loss: mean squared distance to the\n"
-          "template; FWRR, AICA: the nearest by frames and by qualities; majmin, triads: mir_eval's.")
+    print(
+        "dot: % of the chords, without N, whose template has the largest dot product;\n"
+        "distance: % of all with the nearest template; loss: mean squared distance to the\n"
+        "template; FWRR, AICA: the nearest by frames and by qualities; majmin, triads: mir_eval's."
+    )
     learners["learned"].save(out / "model.npz")
-    results = {"rows": rows, "seconds": seconds, "tracks": len(frames.names),
-               "frames": {"train": int(np.sum(train)), "test": int(np.sum(test))},
-               "left_out": frames.left_out, "seed": arguments.seed,
-               "iterations": arguments.iterations}
+    results = {
+        "rows": rows,
+        "seconds": seconds,
+        "tracks": len(frames.names),
+        "frames": {"train": int(np.sum(train)), "test": int(np.sum(test))},
+        "left_out": frames.left_out,
+        "seed": arguments.seed,
+        "iterations": arguments.iterations,
+    }
     with new_file(out / "results.json") as file:
         file.write(json.dumps(results, indent=1).encode())
     track = frames.names[int(frames.track[test][0])]
@@ -96,8 +126,11 @@ def report_frames(labels, index, left_out, n_used):
     if unknown:
         names = sorted({*map(str, unknown)})
         some = ", ".join(names[:10]) + ", ..." * (len(names) > 10)
-        print(f"{len(unknown)} of {len(labels)} frames left out, whose label is outside the "
-              f"vocabulary: {some}", file=sys.stderr)
+        print(
+            f"{len(unknown)} of {len(labels)} frames left out, whose label is outside the "
+            f"vocabulary: {some}",
+            file=sys.stderr,
+        )
 
 
 def compare(frames, index, train, test, audio_dir, arguments, seconds):
@@ -107,8 +140,10 @@ def compare(frames, index, train, test, audio_dir, arguments, seconds):
     from .report import stage
 
     with stage(seconds, "librosa"):
-        rows = [{"chroma": "librosa.feature.chroma_cqt"}
-                | score(take_librosa(frames, test, audio_dir), frames, index, test)]
+        rows = [
+            {"chroma": "librosa.feature.chroma_cqt"}
+            | score(take_librosa(frames, test, audio_dir), frames, index, test)
+        ]
         del rows[0]["loss"]  # its frames have another scale
     options = {"n_iterations": arguments.iterations, "random_state": arguments.seed}
     learners = {
@@ -122,12 +157,15 @@ def compare(frames, index, train, test, audio_dir, arguments, seconds):
         if "rotated" not in name and "layers" not in name:
             folded = learner.scale(frames.x) @ octave_matrix()
             folded *= fit_scale(folded[train], index[train])
-            rows.append({"chroma": name.replace("learned", "fixed")}
-                        | score(folded[test], frames, index, test))
+            rows.append(
+                {"chroma": name.replace("learned", "fixed")}
+                | score(folded[test], frames, index, test)
+            )
         with stage(seconds, name):
             learner.fit(frames.x[train], frames.labels[train])
-        rows.append({"chroma": name}
-                    | score(learner.transform(frames.x[test]), frames, index, test))
+        rows.append(
+            {"chroma": name} | score(learner.transform(frames.x[test]), frames, index, test)
+        )
     return rows, learners
 
 
@@ -175,8 +213,11 @@ def score(chroma, frames, index, test):
     by_dot = (chroma[played] @ chords.T).argmax(axis=1) == y[played]
     distances = measure_distances(chroma, templates)
     found = distances.argmin(axis=1)
-    scores = {"dot": by_dot.mean() if played.any() else np.nan, "distance": np.mean(found == y),
-              **count_right(y, found, 5)}
+    scores = {
+        "dot": by_dot.mean() if played.any() else np.nan,
+        "distance": np.mean(found == y),
+        **count_right(y, found, 5),
+    }
     if find_spec("mir_eval"):
         scores |= weigh_frames(labels, np.array(name_chords(5))[found])
     scores = {name: round(100 * float(value), 1) for name, value in scores.items()}
@@ -188,8 +229,10 @@ def format_rows(rows):
     lines = [("chroma from", *COLUMNS)]
     lines += [(row["chroma"], *(str(row.get(name, "-")) for name in COLUMNS)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
-                     for line in lines)
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
+        for line in lines
+    )
 
 
 def draw(out, learner, track):
@@ -201,11 +244,16 @@ def draw(out, learner, track):
 
     y = cqt.read_audio(track)[: 20 * cqt.SR_HZ]
     fixed = (learner.scale(cqt.extract_cqt(y)) @ octave_matrix()).T
-    weights = {"at the start": learner.initial_values_["affine0_W"],
-               "at the end": learner.values_["affine0_W"],
-               "octave equivalence": octave_matrix()}
-    chroma = {"librosa.feature.chroma_cqt": librosa.feature.chroma_cqt(y=y, sr=cqt.SR_HZ),
-              "fixed": fixed, "learned": learner.chroma(y, hop_length=cqt.HOP_LENGTH)}
+    weights = {
+        "at the start": learner.initial_values_["affine0_W"],
+        "at the end": learner.values_["affine0_W"],
+        "octave equivalence": octave_matrix(),
+    }
+    chroma = {
+        "librosa.feature.chroma_cqt": librosa.feature.chroma_cqt(y=y, sr=cqt.SR_HZ),
+        "fixed": fixed,
+        "learned": learner.chroma(y, hop_length=cqt.HOP_LENGTH),
+    }
     try:
         draw_images(out / "weights.png", weights, ("pitch class, C first", "bin, from 27.5 Hz"), 1)
         draw_images(out / "chroma.png", chroma, ("frame", "pitch class"), len(chroma))

@@ -9,23 +9,46 @@ def add_fretboard(studies):
     help = "the fretboard network (Humphrey 2013): from audio to a fingering on the guitar"
     parser = studies.add_parser("fretboard", help=help, description=help)
     parser.set_defaults(command=study_fretboard)
-    parser.add_argument("audio_dir", nargs="?", metavar="AUDIO_DIR",
-                        help="sound files, each with its .lab or .jams beside it (default: "
-                        "synthetic strummed chords, written as sound files)")
-    parser.add_argument("--out", default="deep_artists_fretboard", metavar="PATH",
-                        help="where the results go (default: deep_artists_fretboard)")
-    parser.add_argument("--size", default="small", choices=["small", "full"],
-                        help="of the network; full is the talk's, and slow (default: small)")
-    parser.add_argument("--tracks", type=int, default=30, metavar="N",
-                        help="synthetic tracks of 50 chords; every third is for the test "
-                        "(default: 30)")
-    parser.add_argument("--iterations", type=int, default=2000, metavar="N",
-                        help="minibatches of 50 (default: 2000)")
+    parser.add_argument(
+        "audio_dir",
+        nargs="?",
+        metavar="AUDIO_DIR",
+        help="sound files, each with its .lab or .jams beside it (default: "
+        "synthetic strummed chords, written as sound files)",
+    )
+    parser.add_argument(
+        "--out",
+        default="deep_artists_fretboard",
+        metavar="PATH",
+        help="where the results go (default: deep_artists_fretboard)",
+    )
+    parser.add_argument(
+        "--size",
+        default="small",
+        choices=["small", "full"],
+        help="of the network; full is the talk's, and slow (default: small)",
+    )
+    parser.add_argument(
+        "--tracks",
+        type=int,
+        default=30,
+        metavar="N",
+        help="synthetic tracks of 50 chords; every third is for the test (default: 30)",
+    )
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="minibatches of 50 (default: 2000)",
+    )
     parser.add_argument("--masked", action="store_true", help="hide parts of the tiles in training")
-    parser.add_argument("--seed", type=int, default=2013, metavar="N",
-                        help="of all that is drawn (default: 2013)")
-    parser.add_argument("--strict", action="store_true",
-                        help="exit with status 1 if a file was left out")
+    parser.add_argument(
+        "--seed", type=int, default=2013, metavar="N", help="of all that is drawn (default: 2013)"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 if a file was left out"
+    )
 
 
 def study_fretboard(arguments):
@@ -45,13 +68,18 @@ def study_fretboard(arguments):
         from ..data.chord_corpus import choose_strings, write_chord_corpus
 
         with stage(seconds, "corpus"):
-            audio_dir = write_chord_corpus(out / "corpus", arguments.tracks, 50, arguments.seed,
-                                           choose=choose_strings)
+            audio_dir = write_chord_corpus(
+                out / "corpus", arguments.tracks, 50, arguments.seed, choose=choose_strings
+            )
     rows, learners = [], {}
     for name, rotate in (("as they are", False), ("rotated", True)):
-        learners[name] = FretboardLearner(arguments.size, n_iterations=arguments.iterations,
-                                          rotate=rotate, masked=arguments.masked,
-                                          seed=arguments.seed)
+        learners[name] = FretboardLearner(
+            arguments.size,
+            n_iterations=arguments.iterations,
+            rotate=rotate,
+            masked=arguments.masked,
+            seed=arguments.seed,
+        )
     with stage(seconds, "tiles"):
         x, y, track, left_out = read_tiles(audio_dir, learners["rotated"])
     if len(np.unique(track)) < 2:
@@ -64,20 +92,33 @@ def study_fretboard(arguments):
             learner.fit(x[~test], y[~test])
         strings, found = learner.predict(x[test])
         states = strings.argmax(axis=1)
-        shares = (states == right[y[test]])
-        rows.append({"tiles": name, "loss": round(float(np.mean(learner.losses[-100:])), 3),
-                     "strings": round(100 * float(shares.mean()), 1),
-                     "fingerings": round(100 * float(shares.all(axis=1).mean()), 1),
-                     **{k: round(100 * v, 1) for k, v in count_right(y[test], found, 5).items()}})
+        shares = states == right[y[test]]
+        rows.append(
+            {
+                "tiles": name,
+                "loss": round(float(np.mean(learner.losses[-100:])), 3),
+                "strings": round(100 * float(shares.mean()), 1),
+                "fingerings": round(100 * float(shares.all(axis=1).mean()), 1),
+                **{k: round(100 * v, 1) for k, v in count_right(y[test], found, 5).items()},
+            }
+        )
     print(f"{'trained on tiles':<18}" + "".join(f"{k:>12}" for k in list(rows[0])[1:]))
     for row in rows:
         print(f"{row['tiles']:<18}" + "".join(f"{v:>12}" for v in list(row.values())[1:]))
-    print(f"loss: of the last 100 minibatches. In %: strings whose likeliest of {N_STATES} states is\n"
-          "right; tiles with all six right; chords by the nearest fingering, by tiles (FWRR) and by\n"
-          "qualities (AICA).")
+    print(
+        f"loss: of the last 100 minibatches. In %: strings whose likeliest of {N_STATES} states\n"
+        "is right; tiles with all six right; chords by the nearest fingering, by tiles (FWRR) and by\n"
+        "qualities (AICA)."
+    )
     learners["rotated"].save(out / "model.npz")
-    results = {"rows": rows, "seconds": seconds, "left_out": left_out, "seed": arguments.seed,
-               "iterations": arguments.iterations, "size": arguments.size}
+    results = {
+        "rows": rows,
+        "seconds": seconds,
+        "left_out": left_out,
+        "seed": arguments.seed,
+        "iterations": arguments.iterations,
+        "size": arguments.size,
+    }
     with new_file(out / "results.json") as file:
         file.write(json.dumps(results, indent=1).encode())
     print(f"wrote {out}: model.npz results.json{draw(out, strings, y[test])}")
@@ -85,7 +126,7 @@ def study_fretboard(arguments):
 
 
 def read_tiles(audio_dir, learner):
-    """Return a tile from the middle of every segment, its chord and track, and what was left out."""
+    """Return a tile from the middle of every segment, its chord and its track; what was left out."""
     import numpy as np
 
     from ..data import cqt

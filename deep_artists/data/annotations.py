@@ -60,7 +60,9 @@ def read_segments(path):
         raise AnnotationError(f"{path}: holds a time that is negative, NaN or infinite")
     for start, end, label in rows:
         if end <= start:
-            raise AnnotationError(f"{path}: the segment {start:g} - {end:g} s ({label}) has no length")
+            raise AnnotationError(
+                f"{path}: the segment {start:g} - {end:g} s ({label}) has no length"
+            )
     late = np.flatnonzero(intervals[1:, 0] < intervals[:-1, 1] - OVERLAP_S)
     if len(late):
         (start, end), (after, _) = intervals[late[0] : late[0] + 2]
@@ -179,8 +181,11 @@ def pair_files(audio_dir):
         else:
             left_out.append((name, "there is no .lab or .jams beside it"))
     used = {annotation for _, annotation in pairs}
-    left_out += [(name, "there is no sound file beside it")
-                 for name in annotations.values() if name not in used]
+    left_out += [
+        (name, "there is no sound file beside it")
+        for name in annotations.values()
+        if name not in used
+    ]
     return pairs, sorted(left_out)
 
 
@@ -230,8 +235,10 @@ def write_segments(segments, path):
         document.file_metadata.duration = float(segments.intervals[-1, 1])
         text = document.dumps(indent=1)
     else:
-        lines = (f"{start:.6f}\t{end:.6f}\t{label}\n"
-                 for (start, end), label in zip(segments.intervals, segments.labels))
+        lines = (
+            f"{start:.6f}\t{end:.6f}\t{label}\n"
+            for (start, end), label in zip(segments.intervals, segments.labels)
+        )
         text = "".join(lines)
     with new_file(path) as file:
         file.write(text.encode())

@@ -1,8 +1,8 @@
 """Synthetic chords as sound files with .lab annotations, for a first look without music.
 
 A chord is a random voicing of its notes over its root in the bass. A note has ten harmonics that
-fall off at a rate of its own; the chord is up to ten cents out of tune and has one note that does not
-belong to it, and white noise 0 to 20 dB below. N is noise alone. It says nothing of real songs.
+fall off at a rate of its own; the chord is up to ten cents out of tune and has one note that does
+not belong to it, and white noise 0 to 20 dB below. N is noise alone. It says nothing of real songs.
 """
 
 import io

@@ -65,15 +65,17 @@ def weigh_right(reference, estimated):
         reference.intervals, list(reference.labels), intervals, labels
     )
     weights = mir_eval.util.intervals_to_durations(intervals)
-    return {name: _weigh(mir_eval.chord, name, expected, found, weights)
-            for name in MIR_EVAL_MEASURES}
+    return {
+        name: _weigh(mir_eval.chord, name, expected, found, weights) for name in MIR_EVAL_MEASURES
+    }
 
 
 def weigh_frames(labels, found):
     """Return the measures of `mir_eval.chord` for frames of equal duration; see `weigh_right`."""
     chord, weights = import_mir_eval().chord, np.ones(len(labels))
-    return {name: _weigh(chord, name, list(labels), list(found), weights)
-            for name in MIR_EVAL_MEASURES}
+    return {
+        name: _weigh(chord, name, list(labels), list(found), weights) for name in MIR_EVAL_MEASURES
+    }
 
 
 def _weigh(chord, name, expected, found, weights):

@@ -48,8 +48,15 @@ def read_audio(path):
     return y if sr == SR_HZ else librosa.resample(y, orig_sr=sr, target_sr=SR_HZ)
 
 
-def extract_cqt(y, sr=SR_HZ, hop_length=HOP_LENGTH, fmin_hz=FMIN_HZ,
-                bins_per_octave=BINS_PER_OCTAVE, n_octaves=N_OCTAVES, tuning=0.0):
+def extract_cqt(
+    y,
+    sr=SR_HZ,
+    hop_length=HOP_LENGTH,
+    fmin_hz=FMIN_HZ,
+    bins_per_octave=BINS_PER_OCTAVE,
+    n_octaves=N_OCTAVES,
+    tuning=0.0,
+):
     """Return constant-Q magnitudes, one frame a row.
 
     Parameters
@@ -91,7 +98,12 @@ def extract_cqt(y, sr=SR_HZ, hop_length=HOP_LENGTH, fmin_hz=FMIN_HZ,
         # Audio shorter than the lowest filter is padded with silence, which is as it should be.
         warnings.filterwarnings("ignore", message="n_fft=")
         cqt = librosa.cqt(
-            y.astype(np.float32, copy=False), sr=sr, hop_length=hop_length, fmin=fmin_hz,
-            n_bins=bins_per_octave * n_octaves, bins_per_octave=bins_per_octave, tuning=tuning,
+            y.astype(np.float32, copy=False),
+            sr=sr,
+            hop_length=hop_length,
+            fmin=fmin_hz,
+            n_bins=bins_per_octave * n_octaves,
+            bins_per_octave=bins_per_octave,
+            tuning=tuning,
         )
     return np.ascontiguousarray(np.abs(cqt).T)

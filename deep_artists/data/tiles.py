@@ -68,7 +68,8 @@ def draw_window_mask(rng, shape, n_windows=N_WINDOWS, window=WINDOW):
     -------
     np.ndarray [shape=shape]
         1 outside the windows, and 1 - Gaussian in each: 0 at its centre, its standard deviation
-        half its length. A window may lie partly outside; where windows overlap their factors multiply.
+        half its length. A window may lie partly outside; where windows overlap, their factors
+        multiply.
     """
     padded = np.ones([n + k - 1 for n, k in zip(shape, window)])
     hidden = np.ones(())

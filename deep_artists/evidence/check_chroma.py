@@ -33,8 +33,8 @@ SLIDES = {  # what is not the default
     "rbf-l1": {"distance": "l1"},
 }
 # Losses, and parameters over the largest entry. float64: sums in another order; measured 1.9e-15
-# and 1.2e-14 here, and in the tutorial's programs 1.2e-15 and 1.4e-15, but for 2013-12-18, whose tanh
-# saturates: 1.2e-13 and 4.9e-14. float32: measured 1.0e-6 and 5.4e-6; the framework's own float32
+# and 1.2e-14 here, and in the tutorial's programs 1.2e-15 and 1.4e-15, but for 2013-12-18, whose
+# tanh saturates: 1.2e-13 and 4.9e-14. float32: measured 1.0e-6 and 5.4e-6; the framework's own float32
 # leaves its float64 by as much. With absolute distances a rounding decides the sign of a difference
 # near 0, and each sign is a step of the small biases: 1.2e-3 and 4.8e-2.
 BOUNDS = {"float64": (1e-12, 1e-11), "float32": (1e-5, 5e-5)}
@@ -45,10 +45,16 @@ def list_rungs():
     """Return the rungs of the tutorial's programs and of the talk's networks."""
     theano = "Humphrey's programs, Theano 0.6.0rc3"
     return [
-        *(Rung(f"chroma {name} {floatX}", theano, check_tutorial, (name, floatX))
-          for name in TUTORIAL for floatX in DTYPES),
-        *(Rung(f"chroma slides {name} {floatX}", theano, check_slides, (name, floatX))
-          for name in SLIDES for floatX in DTYPES),
+        *(
+            Rung(f"chroma {name} {floatX}", theano, check_tutorial, (name, floatX), slow=True)
+            for name in TUTORIAL
+            for floatX in DTYPES
+        ),
+        *(
+            Rung(f"chroma slides {name} {floatX}", theano, check_slides, (name, floatX), slow=True)
+            for name in SLIDES
+            for floatX in DTYPES
+        ),
         *(Rung(f"chroma layers {floatX}", theano, check_layers, (floatX,)) for floatX in DTYPES),
         *(Rung(f"chroma draws {floatX}", theano, check_draws, (floatX,)) for floatX in DTYPES),
         Rung("chroma rotation", theano, check_rotation),
@@ -108,9 +114,12 @@ def compare_values(values, recorded, when, rename=str):
     for name, value in values.items():
         key = f"{when}.{rename(name)}"
         flat = value.reshape(len(value), -1)
-        for kept, ours in (("", value), ("_first", flat[0, :32]),
-                           ("_rowsums", flat.sum(1, np.float64)),
-                           ("_colsums", flat.sum(0, np.float64))):
+        for kept, ours in (
+            ("", value),
+            ("_first", flat[0, :32]),
+            ("_rowsums", flat.sum(1, np.float64)),
+            ("_colsums", flat.sum(0, np.float64)),
+        ):
             if key + kept in recorded:
                 theirs = recorded[key + kept]
                 if not (theirs.any() or ours.any()):
@@ -129,8 +138,11 @@ def check_slides(name, floatX):
     x, y = make_inputs("slides", rule.SLIDES)
     options = SLIDES[name]
     sizes = (192, *options.get("n_hidden", ()), 12)
-    shapes = [part for n_in, n_out in zip(sizes, sizes[1:])
-              for part in (((n_in, n_out), 0.25), ((n_out,), 0))]
+    shapes = [
+        part
+        for n_in, n_out in zip(sizes, sizes[1:])
+        for part in (((n_in, n_out), 0.25), ((n_out,), 0))
+    ]
     names = [f"affine{i // 2}_{'Wb'[i % 2]}" for i in range(len(shapes))]
     values = dict(zip(names, rule.make_values(5, shapes)))
     network = ChromaNetwork(192, chords.make_templates(5), floatX=floatX, values=values, **options)
@@ -152,15 +164,22 @@ def check_layers(floatX):
     # tanh and sigmoid are those of another C library. Measured: 1.2e-7 and 2.2e-16.
     exact, near = 0, {"float64": 1e-15, "float32": 5e-7}[floatX]
     v = recorded["relu.x"]
-    for name, function in (("relu", half_wave), ("abs", abs), ("tanh", pt.tanh),
-                           ("sigmoid", pt.sigmoid)):
+    for name, function in (
+        ("relu", half_wave),
+        ("abs", abs),
+        ("tanh", pt.tanh),
+        ("sigmoid", pt.sigmoid),
+    ):
         out, slope = evaluate(function, v, np.ones_like(v))
         if f"{name}.out" in recorded:
             bound = exact if name == "relu" else near
             yield f"{name} out", bound, relative(out, recorded[f"{name}.out"])
         yield f"{name} slope", near, relative(slope, recorded[f"{name}.grad"])
-    out, slope = evaluate(lambda x: max_pool_2d(x, (2, 2), ignore_border=False),
-                          recorded["pool.x"], recorded["pool.g"])
+    out, slope = evaluate(
+        lambda x: max_pool_2d(x, (2, 2), ignore_border=False),
+        recorded["pool.x"],
+        recorded["pool.g"],
+    )
     yield "partial windows out", 0, unequal(out, recorded["pool.out"])
     yield "partial windows gradient", 0, unequal(slope, recorded["pool.grad"])
     for name in ("l2norm", "l2norm4"):

@@ -22,8 +22,11 @@ def list_rungs():
     """Return the rungs of the fretboard network."""
     theano = "Humphrey's framework, Theano 0.6.0rc3"
     return [
-        *(Rung(f"fretboard {name} {floatX}", theano, check_run, (name, floatX), name == "full")
-          for name in RUNS for floatX in DTYPES),
+        *(
+            Rung(f"fretboard {name} {floatX}", theano, check_run, (name, floatX), slow=True)
+            for name in RUNS
+            for floatX in DTYPES
+        ),
         Rung("fretboard templates", theano, check_templates),
         Rung("fretboard contrast", "Humphrey's framework, SciPy 0.14.1", check_contrast),
     ]
@@ -34,13 +37,16 @@ def check_run(name, floatX):
     recorded = golden.load(f"humphrey/fret-{name}-{floatX}.npz")
     x, y = make_inputs(name, rule.FRET[name])
     blank = FretboardNetwork(fingerings.make_fingerings(), geometry, floatX).values()
-    shapes = [(value.shape, 0 if value.ndim == 1 or name == "strings_b" else None)
-              for name, value in blank.items()]
+    shapes = [
+        (value.shape, 0 if value.ndim == 1 or name == "strings_b" else None)
+        for name, value in blank.items()
+    ]
     scales = iter(scales)
     shapes = [(shape, next(scales) if scale is None else 0) for shape, scale in shapes]
     values = dict(zip(blank, rule.make_values(seed, shapes)))
-    network = FretboardNetwork(fingerings.make_fingerings(), geometry, floatX, values=values,
-                               learning_rate=learning_rate)
+    network = FretboardNetwork(
+        fingerings.make_fingerings(), geometry, floatX, values=values, learning_rate=learning_rate
+    )
     templates = network.templates.get_value()
     yield "templates", 0, unequal(templates, recorded["initial.rbf.weights"])
     yield "initial values", 0, compare_values(network.values(), recorded, "initial", rename_part)

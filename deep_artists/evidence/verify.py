@@ -12,14 +12,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from ..ops.device import check_device
-from . import (
-    check_artists,
-    check_bits,
-    check_chroma,
-    check_fretboard,
-    check_frontend,
-    check_ops,
-)
+from . import check_artists, check_bits, check_chroma, check_fretboard, check_frontend, check_ops
 
 
 class Check(NamedTuple):

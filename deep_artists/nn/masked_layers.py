@@ -83,8 +83,19 @@ class Affine:
     mask : Mask
     """
 
-    def __init__(self, rng, input, n_in, n_out, floatX, activation=None, W=None, b=None, rate=0.0,
-                 halved=True):
+    def __init__(
+        self,
+        rng,
+        input,
+        n_in,
+        n_out,
+        floatX,
+        activation=None,
+        W=None,
+        b=None,
+        rate=0.0,
+        halved=True,
+    ):
         self.mask = Mask(rng.randint(2**30), n_out, rate, floatX, halved)
         if W is None:
             W = share(draw_normal(rng, 1 / (n_in + n_out), (n_in, n_out)), floatX, "affine_W")
@@ -120,8 +131,19 @@ class Conv3D:
     mask : Mask
     """
 
-    def __init__(self, rng, input, filter_shape, poolsize, floatX, activation=pt.tanh, W=None,
-                 b=None, rate=0.0, halved=True):
+    def __init__(
+        self,
+        rng,
+        input,
+        filter_shape,
+        poolsize,
+        floatX,
+        activation=pt.tanh,
+        W=None,
+        b=None,
+        rate=0.0,
+        halved=True,
+    ):
         n_filters = filter_shape[0]
         self.mask = Mask(rng.randint(2**30), n_filters, rate, floatX, halved)
         if W is None:

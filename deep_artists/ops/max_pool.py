@@ -2,7 +2,8 @@
 
 Rows and columns that do not fill a window are left out, or have windows of their own with
 ``ignore_border=False``. Where several cells equal the maximum of their window, EVERY one of them
-receives the full gradient; today's libraries choose one cell or share it out. Silent and constant patches make such ties.
+receives the full gradient; today's libraries choose one cell or share it out. Silent and constant
+patches make such ties.
 """
 
 import numpy as np

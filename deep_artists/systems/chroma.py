@@ -64,9 +64,22 @@ class ChromaNetwork:
     cost : scalar
     """
 
-    def __init__(self, n_in, templates, n_hidden=(), floatX="float32", seeds=None, values=None,
-                 learning_rate=0.02, distance="l2", L1=0.0, L2=0.0, unit_columns=False,
-                 dropout=0.0, halved=True):
+    def __init__(
+        self,
+        n_in,
+        templates,
+        n_hidden=(),
+        floatX="float32",
+        seeds=None,
+        values=None,
+        learning_rate=0.02,
+        distance="l2",
+        L1=0.0,
+        L2=0.0,
+        unit_columns=False,
+        dropout=0.0,
+        halved=True,
+    ):
         self.learning_rate, self.unit_columns = learning_rate, unit_columns
         self.x = pt.TensorType(floatX, (None, n_in))("x")
         self.y = pt.TensorType("int32", (None,))("y")
@@ -90,15 +103,30 @@ class ChromaNetwork:
         """Return the layers, with given parameters where there are any."""
         layers, output = [], self.x
         for i, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:])):
-            layers.append(Affine(
-                np.random.RandomState(self.seeds[i]), output, n_in, n_out, self.floatX,
-                activation=pt.tanh if i < len(self.sizes) - 2 else None,
-                W=given.get(f"affine{i}_W"), b=given.get(f"affine{i}_b"),
-                rate=0.0 if i else dropout, halved=self.halved,
-            ))
+            layers.append(
+                Affine(
+                    np.random.RandomState(self.seeds[i]),
+                    output,
+                    n_in,
+                    n_out,
+                    self.floatX,
+                    activation=pt.tanh if i < len(self.sizes) - 2 else None,
+                    W=given.get(f"affine{i}_W"),
+                    b=given.get(f"affine{i}_b"),
+                    rate=0.0 if i else dropout,
+                    halved=self.halved,
+                )
+            )
             output = layers[-1].output
-        rbf = RBF(np.random.RandomState(self.seeds[-1]), output, *self.templates.type.shape,
-                  self.floatX, distance=self.distance, W=self.templates, halved=self.halved)
+        rbf = RBF(
+            np.random.RandomState(self.seeds[-1]),
+            output,
+            *self.templates.type.shape,
+            self.floatX,
+            distance=self.distance,
+            W=self.templates,
+            halved=self.halved,
+        )
         return layers, rbf
 
     def draw_masks(self):

@@ -20,11 +20,7 @@ from ..data.chords import UNKNOWN, index_labels, make_templates, name_chords, ro
 from ..data.files import READ_ERRORS, new_file
 
 FORMAT = 1
-COMPRESSIONS = {
-    "none": lambda x: x,
-    "sqrt": np.sqrt,
-    "log": lambda x: np.log1p(50 * x),
-}
+COMPRESSIONS = {"none": lambda x: x, "sqrt": np.sqrt, "log": lambda x: np.log1p(50 * x)}
 
 
 class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -77,10 +73,24 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     ((150, 12), True)
     """
 
-    def __init__(self, n_qualities=5, *, n_hidden=(), compression="none", rotate=False,
-                 bins_per_octave=cqt.BINS_PER_OCTAVE, learning_rate=0.2, batch_size=50,
-                 n_iterations=20000, L1=0.0, L2=0.0, unit_columns=False, dropout=0.0,
-                 floatX="float32", random_state=0):
+    def __init__(
+        self,
+        n_qualities=5,
+        *,
+        n_hidden=(),
+        compression="none",
+        rotate=False,
+        bins_per_octave=cqt.BINS_PER_OCTAVE,
+        learning_rate=0.2,
+        batch_size=50,
+        n_iterations=20000,
+        L1=0.0,
+        L2=0.0,
+        unit_columns=False,
+        dropout=0.0,
+        floatX="float32",
+        random_state=0,
+    ):
         self.n_qualities, self.n_hidden, self.compression = n_qualities, n_hidden, compression
         self.rotate, self.bins_per_octave = rotate, bins_per_octave
         self.learning_rate, self.batch_size = learning_rate, batch_size
@@ -124,10 +134,17 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.classes_ = np.array(name_chords(self.n_qualities))
         rng = np.random.RandomState(self.random_state)
         network = ChromaNetwork(
-            X.shape[1], make_templates(self.n_qualities), tuple(self.n_hidden), self.floatX,
-            seeds=rng.randint(2**30, size=len(self.n_hidden) + 2), L1=self.L1, L2=self.L2,
-            learning_rate=self.learning_rate, unit_columns=self.unit_columns,
-            dropout=self.dropout, halved=False,
+            X.shape[1],
+            make_templates(self.n_qualities),
+            tuple(self.n_hidden),
+            self.floatX,
+            seeds=rng.randint(2**30, size=len(self.n_hidden) + 2),
+            L1=self.L1,
+            L2=self.L2,
+            learning_rate=self.learning_rate,
+            unit_columns=self.unit_columns,
+            dropout=self.dropout,
+            halved=False,
         )
         self.initial_values_ = network.values()
         network.constrain()
@@ -230,11 +247,20 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def save(self, path):
         """Write the model as .npz, without pickle."""
         check_is_fitted(self)
-        about = {"format": FORMAT, "kind": "chroma", "params": self.get_params(),
-                 "n_left_out": self.n_left_out_}
+        about = {
+            "format": FORMAT,
+            "kind": "chroma",
+            "params": self.get_params(),
+            "n_left_out": self.n_left_out_,
+        }
         with new_file(path) as file:
-            np.savez(file, about=np.array(json.dumps(about)), losses=self.losses_, **self.values_,
-                     **{f"initial_{name}": a for name, a in self.initial_values_.items()})
+            np.savez(
+                file,
+                about=np.array(json.dumps(about)),
+                losses=self.losses_,
+                **self.values_,
+                **{f"initial_{name}": a for name, a in self.initial_values_.items()},
+            )
 
     @classmethod
     def load(cls, path):

@@ -156,8 +156,20 @@ class TutorialRun:
         If no row is left.
     """
 
-    def __init__(self, name, x, labels, seed, floatX="float64", label_map=None, batch_size=None,
-                 learning_rate=None, standardised=False, keep_first=False, n_qualities=None):
+    def __init__(
+        self,
+        name,
+        x,
+        labels,
+        seed,
+        floatX="float64",
+        label_map=None,
+        batch_size=None,
+        learning_rate=None,
+        standardised=False,
+        keep_first=False,
+        n_qualities=None,
+    ):
         self.program = program = PROGRAMS[name]
         rng = np.random.RandomState(seed)
         x, self.templates = np.asarray(x, np.float64), None

@@ -67,8 +67,16 @@ class FretboardNetwork:
     cost : scalar
     """
 
-    def __init__(self, fingerings, geometry=FULL, floatX="float32", seeds=(None,) * 5,
-                 values=None, learning_rate=0.02, halved=True):
+    def __init__(
+        self,
+        fingerings,
+        geometry=FULL,
+        floatX="float32",
+        seeds=(None,) * 5,
+        values=None,
+        learning_rate=0.02,
+        halved=True,
+    ):
         self.geometry, self.learning_rate = geometry, learning_rate
         self.x = pt.TensorType(floatX, (None, 1, *geometry.tile))("x")
         self.y = pt.TensorType("int32", (None,))("y")
@@ -82,26 +90,61 @@ class FretboardNetwork:
             return layer
 
         for i, (n_filters, *size) in enumerate(geometry.filters):
-            layer = keep(f"conv{i}", Conv3D(
-                rngs[i], output, (n_filters, maps, *size), geometry.poolsize, floatX,
-                W=given.get(f"conv{i}_W"), b=given.get(f"conv{i}_b"), halved=halved,
-            ))
+            layer = keep(
+                f"conv{i}",
+                Conv3D(
+                    rngs[i],
+                    output,
+                    (n_filters, maps, *size),
+                    geometry.poolsize,
+                    floatX,
+                    W=given.get(f"conv{i}_W"),
+                    b=given.get(f"conv{i}_b"),
+                    halved=halved,
+                ),
+            )
             output, maps = layer.output, n_filters
             # The border is not ignored: partial windows count.
             lengths = [-(-(n - k + 1) // p) for n, k, p in zip(lengths, size, geometry.poolsize)]
         n_in = maps * lengths[0] * lengths[1]  # 8140
-        hidden = keep("affine2", Affine(
-            rngs[2], output, n_in, geometry.n_hidden, floatX, pt.tanh,
-            W=given.get("affine2_W"), b=given.get("affine2_b"), halved=halved,
-        ))
-        self.strings = keep("strings", MultiSoftmax(
-            rngs[3], hidden.output, N_STRINGS, geometry.n_hidden, N_STATES, floatX,
-            W=given.get("strings_W"), b=given.get("strings_b"),
-        )).output
+        hidden = keep(
+            "affine2",
+            Affine(
+                rngs[2],
+                output,
+                n_in,
+                geometry.n_hidden,
+                floatX,
+                pt.tanh,
+                W=given.get("affine2_W"),
+                b=given.get("affine2_b"),
+                halved=halved,
+            ),
+        )
+        self.strings = keep(
+            "strings",
+            MultiSoftmax(
+                rngs[3],
+                hidden.output,
+                N_STRINGS,
+                geometry.n_hidden,
+                N_STATES,
+                floatX,
+                W=given.get("strings_W"),
+                b=given.get("strings_b"),
+            ),
+        ).output
         flat = fingerings.reshape(len(fingerings), -1).T  # row: state * 6 + string
         self.templates = share(flat, floatX, "templates")
-        rbf = RBF(rngs[4], self.strings, *flat.shape, floatX, distance="l2", W=self.templates,
-                  halved=halved)
+        rbf = RBF(
+            rngs[4],
+            self.strings,
+            *flat.shape,
+            floatX,
+            distance="l2",
+            W=self.templates,
+            halved=halved,
+        )
         self.energy, self.cost = rbf.output, rbf.mean_error(self.y)
 
     def draw_masks(self):

@@ -5,8 +5,8 @@ import json
 import numpy as np
 
 from ..data import cqt
-from ..data.fingerings import make_fingerings, name_frets
 from ..data.files import READ_ERRORS, new_file
+from ..data.fingerings import make_fingerings, name_frets
 from ..data.tiles import cut_tiles, draw_window_mask, rotate_examples
 from ..nn.rows import take_shuffled
 from ..ops.compile import compile_function
@@ -42,8 +42,17 @@ class FretboardLearner:
     losses : list of float
     """
 
-    def __init__(self, size="small", learning_rate=0.1, batch_size=50, n_iterations=2000,
-                 rotate=False, masked=False, floatX="float32", seed=0):
+    def __init__(
+        self,
+        size="small",
+        learning_rate=0.1,
+        batch_size=50,
+        n_iterations=2000,
+        rotate=False,
+        masked=False,
+        floatX="float32",
+        seed=0,
+    ):
         if size not in SETTINGS:
             raise ValueError(f"size = {size!r}; one of {[*SETTINGS]} is needed")
         self.size, self.learning_rate, self.batch_size = size, learning_rate, batch_size
@@ -58,8 +67,13 @@ class FretboardLearner:
     def extract(self, y, frames=None, sr=cqt.SR_HZ):
         """Return the tiles around frames of mono audio; None: around all."""
         about = SETTINGS[self.size]
-        x = cqt.extract_cqt(y, sr, fmin_hz=about["fmin_hz"], n_octaves=about["n_octaves"],
-                            bins_per_octave=about["bins_per_octave"])
+        x = cqt.extract_cqt(
+            y,
+            sr,
+            fmin_hz=about["fmin_hz"],
+            n_octaves=about["n_octaves"],
+            bins_per_octave=about["bins_per_octave"],
+        )
         x = np.sqrt(x / (x.max() or 1))
         return cut_tiles(x, np.arange(len(x)) if frames is None else frames, *about["around"])
 
@@ -87,8 +101,12 @@ class FretboardLearner:
                 some_x, some_y = rotate_examples(some_x, some_y, shifts, 5, bins["bins_per_octave"])
             if self.masked:
                 n = 250 * some_x[0].size // (80 * 192)
-                some_x = some_x * np.stack(
-                    [draw_window_mask(rng, self.geometry.tile, n) for _ in rows])[:, None]
+                some_x = (
+                    some_x
+                    * np.stack([draw_window_mask(rng, self.geometry.tile, n) for _ in rows])[
+                        :, None
+                    ]
+                )
             self.losses.append(float(train(some_x.astype(self.floatX), some_y)))
         self.values = network.values()
         if not np.isfinite(self.losses).all():
@@ -96,8 +114,15 @@ class FretboardLearner:
         return self
 
     def _build(self, seeds, values=None):
-        return FretboardNetwork(make_fingerings(), self.geometry, self.floatX, seeds, values,
-                                self.learning_rate, halved=False)
+        return FretboardNetwork(
+            make_fingerings(),
+            self.geometry,
+            self.floatX,
+            seeds,
+            values,
+            self.learning_rate,
+            halved=False,
+        )
 
     def predict(self, x, batch_size=200):
         """Return what the network makes of tiles.
@@ -111,8 +136,10 @@ class FretboardLearner:
         """
         network = self._build((0,) * 5, self.values)
         function = compile_function([network.x], [network.strings, network.energy])
-        parts = [function(x[i : i + batch_size].astype(self.floatX))
-                 for i in range(0, len(x), batch_size)]
+        parts = [
+            function(x[i : i + batch_size].astype(self.floatX))
+            for i in range(0, len(x), batch_size)
+        ]
         strings, energy = (np.concatenate(part) for part in zip(*parts))
         return strings, energy.argmin(axis=1)
 

@@ -26,8 +26,10 @@ def failures(check, *arguments):
 
 
 @pytest.mark.parametrize("floatX", ["float32", "float64"])
-@pytest.mark.parametrize("name", [
-    name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in TUTORIAL])
+@pytest.mark.parametrize(
+    "name",
+    [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in TUTORIAL],
+)
 def test_the_tutorial_is_followed(name, floatX):
     assert failures(check_chroma.check_tutorial, name, floatX) == set()
 
@@ -72,7 +74,8 @@ def test_another_slope_at_zero_is_found(monkeypatch, wrong):
     monkeypatch.setattr(check_chroma, "half_wave", wrong)
     assert "relu slope" in failures(check_chroma.check_layers, "float64")
     assert {"loss", "parameters after 1"} <= failures(
-        check_chroma.check_tutorial, "instrument", "float64")
+        check_chroma.check_tutorial, "instrument", "float64"
+    )
 
 
 def test_outputs_that_are_not_halved_are_found(monkeypatch):
@@ -102,9 +105,11 @@ def test_standardised_input_and_the_kept_first_chord_are_found(monkeypatch, opti
 def test_targets_of_another_dtype_are_found(monkeypatch):
     """Under float32 only targets and learning rate are float32."""
     run = chroma_tutorial.TutorialRun
-    monkeypatch.setattr(check_chroma, "TutorialRun",
-                        lambda name, x, y, seed, floatX, *rest: run(name, x, y, seed, "float64",
-                                                                    *rest))
+    monkeypatch.setattr(
+        check_chroma,
+        "TutorialRun",
+        lambda name, x, y, seed, floatX, *rest: run(name, x, y, seed, "float64", *rest),
+    )
     assert "loss" in failures(check_chroma.check_tutorial, "2013-12-18", "float32")
 
 
@@ -134,14 +139,18 @@ def test_templates_that_are_trained_are_found(monkeypatch):
 def test_a_missing_constraint_or_penalty_is_found(monkeypatch):
     monkeypatch.setattr(chroma, "limit_norm", lambda W: W)
     assert "loss" in failures(check_chroma.check_slides, "l2norm", "float64")
-    monkeypatch.setattr(chroma, "add_penalties",
-                        lambda cost, W, L1, L2: penalties.add_penalties(cost, W, L1, L2 / 2))
+    monkeypatch.setattr(
+        chroma,
+        "add_penalties",
+        lambda cost, W, L1, L2: penalties.add_penalties(cost, W, L1, L2 / 2),
+    )
     assert "loss" in failures(check_chroma.check_slides, "l2", "float64")
 
 
 def test_masks_of_another_stream_are_found(monkeypatch):
-    monkeypatch.setitem(check_chroma.SLIDES, "dropout",
-                        {**SLIDES["dropout"], "seeds": (101, 100, 102)})
+    monkeypatch.setitem(
+        check_chroma.SLIDES, "dropout", {**SLIDES["dropout"], "seeds": (101, 100, 102)}
+    )
     assert "loss" in failures(check_chroma.check_slides, "dropout", "float64")
 
 
@@ -205,7 +214,8 @@ def test_half_wave_has_half_a_slope():
     v = pt.dvector("v")
     slope = pytensor.grad(activations.half_wave(v).sum(), v)
     np.testing.assert_array_equal(
-        slope.eval({v: np.array([-1.0, -0.0, 0.0, 1e-300])}, mode="FAST_COMPILE"), [0, 0.5, 0.5, 1])
+        slope.eval({v: np.array([-1.0, -0.0, 0.0, 1e-300])}, mode="FAST_COMPILE"), [0, 0.5, 0.5, 1]
+    )
 
 
 def test_a_batch_may_lie_across_two_shuffles():

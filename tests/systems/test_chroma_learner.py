@@ -50,9 +50,18 @@ def test_it_learns_chords_and_clones():
     assert learner.get_feature_names_out()[0] == "chromalearner0"
 
 
-@pytest.mark.parametrize("options", [
-    {"n_hidden": (16,)}, {"compression": "log"}, {"rotate": True}, {"L2": 1e-3}, {"L1": 1e-4},
-    {"n_hidden": (16,), "dropout": 0.5}, {"floatX": "float64"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_hidden": (16,)},
+        {"compression": "log"},
+        {"rotate": True},
+        {"L2": 1e-3},
+        {"L1": 1e-4},
+        {"n_hidden": (16,), "dropout": 0.5},
+        {"floatX": "float64"},
+    ],
+)
 def test_every_option_learns(options):
     X, y = make_frames()
     learner = ChromaLearner(n_qualities=2, n_iterations=1500, **options).fit(X, y)
@@ -67,8 +76,9 @@ def test_use_is_the_network_without_its_halving():
     X, y = make_frames()
     learner = ChromaLearner(n_qualities=2, n_hidden=(16,), floatX="float64", n_iterations=50)
     learner.fit(X, y)
-    network = ChromaNetwork(192, chords.make_templates(2), (16,), "float64",
-                            values=learner.values_, halved=False)
+    network = ChromaNetwork(
+        192, chords.make_templates(2), (16,), "float64", values=learner.values_, halved=False
+    )
     graph = network.chroma.eval({network.x: learner.scale(X)}, mode="FAST_COMPILE")
     np.testing.assert_allclose(learner.transform(X), graph, rtol=0, atol=1e-12)
 
@@ -88,13 +98,16 @@ def test_the_first_chord_counts_and_unknown_ones_are_left_out():
     assert np.mean(learner.predict(X[y == "C:maj"]) == "C:maj") > 0.5
 
 
-@pytest.mark.parametrize("change, message", [
-    (lambda X, y: (-X, y), "negative"),
-    (lambda X, y: (np.where(X > 0, np.nan, X), y), "NaN"),
-    (lambda X, y: (X, y[:-1]), "labels"),
-    (lambda X, y: (X, np.full(len(y), 99)), "-1 to 24"),
-    (lambda X, y: (X, np.full(len(y), "X")), "no frame has a label"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda X, y: (-X, y), "negative"),
+        (lambda X, y: (np.where(X > 0, np.nan, X), y), "NaN"),
+        (lambda X, y: (X, y[:-1]), "labels"),
+        (lambda X, y: (X, np.full(len(y), 99)), "-1 to 24"),
+        (lambda X, y: (X, np.full(len(y), "X")), "no frame has a label"),
+    ],
+)
 def test_bad_frames_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         ChromaLearner(n_qualities=2, n_iterations=1).fit(*change(*make_frames()))
@@ -155,8 +168,9 @@ def test_chords_are_decided_and_written(learner, folder, tmp_path):
     assert read_segments(tmp_path / "found.lab").labels == segments.labels
 
 
-@pytest.mark.parametrize("y", [np.zeros((2, 100)), np.zeros(0), np.zeros(9, int),
-                               np.full(9000, np.nan)])
+@pytest.mark.parametrize(
+    "y", [np.zeros((2, 100)), np.zeros(0), np.zeros(9, int), np.full(9000, np.nan)]
+)
 def test_audio_that_is_none_is_refused(learner, y):
     with pytest.raises(AudioError):
         learner.chroma(y)
@@ -172,24 +186,41 @@ def test_a_low_sample_rate_is_refused(learner):
 
 def test_files_that_cannot_be_used_are_reported_and_counted(folder, tmp_path):
     good = "0 1 C:maj\n1.0\t2.0\tX\n2 3 F#:min7/b3x\n"
-    labs = {"good": good, "overlap": "0 1.5 C:maj\n1 2 N\n", "long": "0 90 C:maj\n",
-            "damaged": "0 one C:maj\n", "empty": "# nothing\n", "backwards": "2 1 C:maj\n",
-            "negative": "-1 1 C:maj\n", "orphan": good}
+    labs = {
+        "good": good,
+        "overlap": "0 1.5 C:maj\n1 2 N\n",
+        "long": "0 90 C:maj\n",
+        "damaged": "0 one C:maj\n",
+        "empty": "# nothing\n",
+        "backwards": "2 1 C:maj\n",
+        "negative": "-1 1 C:maj\n",
+        "orphan": good,
+    }
     for name, text in labs.items():
         (tmp_path / f"{name}.lab").write_text(text)
         if name != "orphan":
-            soundfile.write(tmp_path / f"{name}.wav", np.random.RandomState(0).uniform(
-                -0.1, 0.1, 3 * 22050), 22050)
+            soundfile.write(
+                tmp_path / f"{name}.wav",
+                np.random.RandomState(0).uniform(-0.1, 0.1, 3 * 22050),
+                22050,
+            )
     soundfile.write(tmp_path / "alone.wav", np.zeros(22050), 22050)
     (tmp_path / "noise.wav").write_bytes(b"RIFF no sound")
     (tmp_path / "noise.lab").write_text(good)
     frames = read_frames(tmp_path)
     assert frames.names == ["good.wav"]
     reasons = dict(frames.left_out)
-    expected = {"overlap.wav": "overlap", "long.wav": "another piece", "alone.wav": "no .lab",
-                "damaged.wav": "line 1 is '0 one C:maj'", "empty.wav": "no chord segments",
-                "backwards.wav": "no length", "negative.wav": "negative",
-                "orphan.lab": "no sound file", "noise.wav": "cannot be decoded"}
+    expected = {
+        "overlap.wav": "overlap",
+        "long.wav": "another piece",
+        "alone.wav": "no .lab",
+        "damaged.wav": "line 1 is '0 one C:maj'",
+        "empty.wav": "no chord segments",
+        "backwards.wav": "no length",
+        "negative.wav": "negative",
+        "orphan.lab": "no sound file",
+        "noise.wav": "cannot be decoded",
+    }
     assert reasons.keys() == expected.keys()
     for name, words in expected.items():
         assert words in reasons[name], name
@@ -212,7 +243,18 @@ def test_an_annotation_may_end_a_little_after_its_audio():
 
 def test_spellings_are_read_with_mir_eval():
     pytest.importorskip("mir_eval")
-    labels = ["C:maj", "Db:min", "A", "F#:min7/b3", "G:sus4", "N", "X", "H:maj", "C:sus2(4)", "Cb:7"]
+    labels = [
+        "C:maj",
+        "Db:min",
+        "A",
+        "F#:min7/b3",
+        "G:sus4",
+        "N",
+        "X",
+        "H:maj",
+        "C:sus2(4)",
+        "Cb:7",
+    ]
     found = chords.index_labels(labels, 13)
     assert found.tolist() == [0, 13, 9, 42, 115, 156, -1, -1, -1, 59]
     assert chords.index_labels(["G:sus4"], 5).tolist() == [-1]
@@ -256,7 +298,9 @@ def test_jams_go_there_and_back(tmp_path):
 def test_scores_of_2013():
     index = np.array([0, 0, 0, 12, 24, -1])
     assert count_right(index, np.array([0, 0, 1, 12, 24, 3]), 2) == {
-        "FWRR": 0.8, "AICA": pytest.approx((2 / 3 + 1 + 1) / 3)}
+        "FWRR": 0.8,
+        "AICA": pytest.approx((2 / 3 + 1 + 1) / 3),
+    }
     with pytest.raises(ValueError, match="no frame"):
         count_right(np.array([-1]), np.array([0]), 2)
 

@@ -46,8 +46,7 @@ def pool_first_only(input, ds, ignore_border):
 def test_a_gradient_for_the_first_maximum_only_is_found(monkeypatch):
     """Silent tiles make windows in which all cells tie."""
     monkeypatch.setattr(masked_layers, "max_pool_2d", pool_first_only)
-    assert {"loss", "parameters after 1"} <= failures(
-        check_fretboard.check_run, "small", "float64")
+    assert {"loss", "parameters after 1"} <= failures(check_fretboard.check_run, "small", "float64")
 
 
 @pytest.mark.slow
@@ -80,8 +79,11 @@ def test_every_string_has_one_state_and_the_notes_are_those_of_the_chord():
     bits = chords.make_templates(5)
     for index in range(61):
         frets = fingerings.choose_frets(index)[::-1]
-        notes = {(pitch + fret) % 12 for pitch, fret in zip(fingerings.OPEN_PITCHES, frets)
-                 if fret is not None}
+        notes = {
+            (pitch + fret) % 12
+            for pitch, fret in zip(fingerings.OPEN_PITCHES, frets)
+            if fret is not None
+        }
         assert notes == set(np.flatnonzero(bits[index])), index
     assert TEMPLATES[60, 0].all()  # N: nothing is played
 
