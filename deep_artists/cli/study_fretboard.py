@@ -107,7 +107,7 @@ def study_fretboard(arguments):
         print(f"{row['tiles']:<18}" + "".join(f"{v:>12}" for v in list(row.values())[1:]))
     print(
         f"loss: of the last 100 minibatches. In %: strings whose likeliest of {N_STATES} states\n"
-        "is right; tiles with all six right; chords by the nearest fingering, by tiles (FWRR) and by\n"
+        "is right; tiles with all six right; chords by the nearest fingering: by tiles (FWRR), by\n"
         "qualities (AICA)."
     )
     learners["rotated"].save(out / "model.npz")
@@ -126,7 +126,7 @@ def study_fretboard(arguments):
 
 
 def read_tiles(audio_dir, learner):
-    """Return a tile from the middle of every segment, its chord and its track; what was left out."""
+    """Return a tile from the middle of every segment, its chord and track; what was left out."""
     import numpy as np
 
     from ..data import cqt

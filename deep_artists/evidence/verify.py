@@ -39,7 +39,7 @@ def verify(quick: bool = False, parts: Iterable[str] | None = None, device: str 
     Parameters
     ----------
     quick : bool
-        Leave out the whole runs of the program.
+        Leave out the whole runs of the programs.
     parts : iterable of str, optional
         Only checks with one of these words in their name: 'frontend', 'ops', 'initial', 'network',
         'program', 'bits', 'chroma', 'fretboard', the name of an Op, a recipe or a dtype.

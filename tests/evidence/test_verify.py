@@ -82,7 +82,7 @@ def test_every_recorded_run_is_in_the_ladder(report):
         for folder, _, run in (name.partition("/") for name in recordings)
         if folder == "program"
     }
-    assert set(report.left_out) == runs
+    assert {name for name in report.left_out if name.startswith("program")} == runs
     assert runs <= {rung.name for rung in verify.list_rungs("cpu", {})}
 
 
