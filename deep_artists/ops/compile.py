@@ -8,6 +8,7 @@ from pytensor.compile.mode import Mode
 from pytensor.graph.utils import MethodNotDefined
 from pytensor.link.c.basic import CLinker
 from pytensor.link.vm import VMLinker
+from pytensor.tensor.subtensor import Subtensor
 
 from .kernel import KernelOp
 from .library import compile_all
@@ -35,6 +36,9 @@ class WholeLinker(VMLinker):
             for node in fgraph.apply_nodes
             if isinstance(node.op, KernelOp)
         )
+        # In one module, the C code of a slice aborts unless it slices an input of the function.
+        if any(isinstance(n.op, Subtensor) and n.inputs[0].owner for n in fgraph.apply_nodes):
+            return super().accept(fgraph, no_recycling, profile)
         try:
             linker = OneModule().accept(fgraph, no_recycling, profile)
             linker.code_gen()
