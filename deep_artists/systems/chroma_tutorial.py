@@ -123,8 +123,9 @@ class TutorialRun:
     Parameters
     ----------
     name : {'2013-11-18', '2013-12-17', '2013-12-18', 'instrument'}
-    x : np.ndarray [shape=(n, 1025, 4097, 4097 or 120)]
-        Magnitudes.
+    x : np.ndarray [shape=(n, bins)]
+        Magnitudes: 1025, 4097, 4097 or 120 bins, but the program takes any number. That of
+        2013-12-18 folds them to pitches, as of 11025 Hz.
     labels : sequence [n]
         Names of chords; of instruments their numbers, 0 to 9.
     seed : int
@@ -185,6 +186,7 @@ class TutorialRun:
         if not program.is_classifier:
             self.templates, y = look_up_templates(index, n_qualities, program.shares)
         x = fold_bins(x) if program.folded else x
+        program = program._replace(sizes=(x.shape[1], *program.sizes[1:]))
         self.mu, self.sigma = x.mean(axis=0), x.std(axis=0)
         self.standardised = standardised
         self.network = TutorialNetwork(program, rng, floatX, learning_rate)
