@@ -5,6 +5,8 @@ import argparse
 from .. import __version__
 from . import commands
 from .study_genre import add_genre
+from .study_chroma import add_chroma
+from .study_fretboard import add_fretboard
 
 SEED = 23455
 
@@ -176,6 +178,8 @@ def add_study(subparsers):
     study = subparsers.add_parser("study", help=help, description=help)
     studies = study.add_subparsers(metavar="SYSTEM", required=True)
     add_genre(studies)
+    add_chroma(studies)
+    add_fretboard(studies)
 
 
 def add_out(parser, name):

@@ -12,7 +12,15 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from ..ops.device import check_device
-from . import check_artists, check_bits, check_frontend, check_genre, check_ops
+from . import (
+    check_artists,
+    check_bits,
+    check_chroma,
+    check_fretboard,
+    check_frontend,
+    check_genre,
+    check_ops,
+)
 
 
 class Check(NamedTuple):
@@ -39,10 +47,10 @@ def verify(quick: bool = False, parts: Iterable[str] | None = None, device: str 
     Parameters
     ----------
     quick : bool
-        Leave out the whole runs of the program.
+        Leave out the whole runs of the programs.
     parts : iterable of str, optional
         Only checks with one of these words in their name: 'frontend', 'ops', 'initial', 'network',
-        'program', 'bits', 'genre', the name of an Op, a recipe or a dtype.
+        'program', 'bits', 'chroma', 'fretboard', 'genre', the name of an Op, a recipe or a dtype.
     device : {'cpu', 'cuda'}
         What computes; on cuda our kernels' outputs must also be those of the C code, bit for bit.
 
@@ -90,5 +98,7 @@ def list_rungs(device, digests):
         *check_bits.list_rungs(device),
         *check_ops.list_rungs(device),
         *check_artists.list_rungs(device, digests),
+        *(check_chroma.list_rungs() if device == "cpu" else []),
+        *(check_fretboard.list_rungs() if device == "cpu" else []),
         *(check_genre.list_rungs() if device == "cpu" else []),
     ]

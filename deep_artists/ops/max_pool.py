@@ -1,8 +1,9 @@
 """Max-pooling over windows that do not overlap, with the gradient of Theano 0.6.
 
-Rows and columns that do not fill a window are left out (``ignore_border=True``). Where several
-cells equal the maximum of their window, EVERY one of them receives the full gradient; today's
-libraries choose one cell or share it out. Silent and constant patches make such ties.
+Rows and columns that do not fill a window are left out, or have windows of their own with
+``ignore_border=False``. Where several cells equal the maximum of their window, EVERY one of them
+receives the full gradient; today's libraries choose one cell or share it out. Silent and constant
+patches make such ties.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ from pytensor.tensor.type import TensorType
 from .kernel import KernelOp, as_images
 
 
-def max_pool_2d(input, ds):
+def max_pool_2d(input, ds, ignore_border=True):
     """Take the maximum of every window of the last two axes.
 
     Parameters
@@ -21,10 +22,13 @@ def max_pool_2d(input, ds):
     input : tensor [shape=(batch, maps, rows, columns)], float32 or float64
     ds : (int, int)
         Rows and columns of a window, each at least 1.
+    ignore_border : bool
+        Leave out what does not fill a window; False: let the last windows be partial.
 
     Returns
     -------
     tensor [shape=(batch, maps, rows // ds[0], columns // ds[1])]
+        Quotients rounded up where the border is not ignored.
 
     Raises
     ------
@@ -35,7 +39,8 @@ def max_pool_2d(input, ds):
 
     Notes
     -----
-    ``theano.tensor.signal.downsample.max_pool_2d(ignore_border=True)`` of Theano 0.6.
+    ``theano.tensor.signal.downsample.max_pool_2d`` of Theano 0.6, whose own default is
+    ``ignore_border=False``.
 
     Examples
     --------
@@ -43,7 +48,20 @@ def max_pool_2d(input, ds):
     >>> max_pool_2d(np.arange(10.0).reshape(1, 1, 2, 5), (2, 2)).eval(mode="FAST_COMPILE")
     array([[[[6., 8.]]]])
     """
-    return MaxPool(ds)(input)
+    return MaxPool(ds)(input if ignore_border else fill_windows(input, ds))
+
+
+def fill_windows(input, ds):
+    """Pad rows and columns with -inf, which wins in no window, to whole windows."""
+    (input,) = as_images("max_pool_2d", input=input)
+    ds = as_poolsize(ds)
+    known = input.type.shape[2:]
+    if None not in known and not any(n % k for n, k in zip(known, ds)):
+        return input
+    lengths = [s if n is None else n for n, s in zip(known, input.shape[2:])]
+    whole = [n + -n % k for n, k in zip(lengths, ds)]
+    padded = pt.full((*input.shape[:2], *whole), np.asarray(-np.inf, input.dtype))
+    return pt.set_subtensor(padded[:, :, : lengths[0], : lengths[1]], input)
 
 
 def as_poolsize(ds):

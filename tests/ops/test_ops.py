@@ -469,3 +469,12 @@ def test_bits_do_not_depend_on_instruction_set_or_threads():
         for isa, threads in (("", "1"), ("", "2"), ("avx2", "2"), ("plain", "2"))
     }
     assert len(digests) == 1
+
+
+def test_a_slice_of_what_was_computed_runs():
+    """Its C code would abort in a module of the whole function."""
+    x = np.arange(15.0).reshape(1, 1, 3, 5)
+    v = pt.TensorType("float64", (None,) * 4)("v")
+    gradient = pytensor.grad(max_pool_2d(v, (2, 2), ignore_border=False).sum(), v)
+    expected = [[0, 0, 0, 0, 0], [0, 1, 0, 1, 1], [0, 1, 0, 1, 1]]
+    np.testing.assert_array_equal(compile_function([v], gradient)(x)[0, 0], expected)
