@@ -4,9 +4,9 @@ import argparse
 
 from .. import __version__
 from . import commands
-from .study_genre import add_genre
 from .study_chroma import add_chroma
 from .study_fretboard import add_fretboard
+from .study_genre import add_genre
 
 SEED = 23455
 

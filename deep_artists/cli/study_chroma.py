@@ -51,7 +51,7 @@ def add_chroma(studies):
 def study_chroma(arguments):
     import numpy as np
 
-    from ..data.chords import index_labels
+    from ..data.chords.vocabulary import index_labels
     from ..data.files import new_file
     from ..systems.chroma_files import read_frames
     from .report import make_folder, stage
@@ -60,7 +60,7 @@ def study_chroma(arguments):
     check_counts(arguments, tracks=3, iterations=1)
     audio_dir = arguments.audio_dir
     if audio_dir is None:
-        from ..data.chord_corpus import write_chord_corpus
+        from ..data.chords.corpus import write_chord_corpus
 
         with stage(seconds, "corpus"):
             audio_dir = write_chord_corpus(out / "corpus", arguments.tracks, 50, arguments.seed)
@@ -84,7 +84,7 @@ def study_chroma(arguments):
     rows, learners = compare(frames, index, train, test, audio_dir, arguments, seconds)
     print(format_rows(rows))
     if not find_spec("mir_eval"):
-        from ..data.chords import INSTALL
+        from ..data.chords.vocabulary import INSTALL
 
         print(f"majmin and triads need mir_eval: {INSTALL}", file=sys.stderr)
     print(
@@ -135,7 +135,7 @@ def report_frames(labels, index, left_out, n_used):
 
 def compare(frames, index, train, test, audio_dir, arguments, seconds):
     """Return the rows of the table, and the learners by name."""
-    from ..data.pitches import octave_matrix
+    from ..data.chords.pitches import octave_matrix
     from ..systems.chroma_learner import ChromaLearner
     from .report import stage
 
@@ -174,7 +174,7 @@ def take_librosa(frames, test, audio_dir):
     import librosa
     import numpy as np
 
-    from ..data.cqt import SR_HZ, read_audio
+    from ..data.chords.cqt import SR_HZ, read_audio
 
     found = np.zeros((len(frames.x), 12))
     for track in np.unique(frames.track[test]):
@@ -189,7 +189,7 @@ def fit_scale(chroma, index):
     """Return the factor that brings fixed chroma nearest to the templates."""
     import numpy as np
 
-    from ..data.chords import make_templates
+    from ..data.chords.vocabulary import make_templates
 
     known = index >= 0
     right = make_templates(5)[index[known]]
@@ -200,8 +200,8 @@ def score(chroma, frames, index, test):
     """Return the scores of the test frames' chroma, percent but for the loss."""
     import numpy as np
 
-    from ..data.chord_scores import count_right, weigh_frames
-    from ..data.chords import make_templates, name_chords
+    from ..data.chords.scores import count_right, weigh_frames
+    from ..data.chords.vocabulary import make_templates, name_chords
     from ..systems.chroma_learner import measure_distances
 
     known = index[test] >= 0
@@ -239,8 +239,8 @@ def draw(out, learner, track):
     """Draw weights at the start and end, and chroma side by side; return what was written."""
     import librosa
 
-    from ..data import cqt
-    from ..data.pitches import octave_matrix
+    from ..data.chords import cqt
+    from ..data.chords.pitches import octave_matrix
 
     y = cqt.read_audio(track)[: 20 * cqt.SR_HZ]
     fixed = (learner.scale(cqt.extract_cqt(y)) @ octave_matrix()).T

@@ -54,9 +54,9 @@ def add_fretboard(studies):
 def study_fretboard(arguments):
     import numpy as np
 
-    from ..data.chord_scores import count_right
+    from ..data.chords.fingerings import N_STATES, make_fingerings
+    from ..data.chords.scores import count_right
     from ..data.files import new_file
-    from ..data.fingerings import N_STATES, make_fingerings
     from ..systems.fretboard_learner import FretboardLearner
     from .report import make_folder, stage
     from .study_chroma import check_counts
@@ -65,7 +65,7 @@ def study_fretboard(arguments):
     check_counts(arguments, tracks=3, iterations=1)
     audio_dir = arguments.audio_dir
     if audio_dir is None:
-        from ..data.chord_corpus import choose_strings, write_chord_corpus
+        from ..data.chords.corpus import choose_strings, write_chord_corpus
 
         with stage(seconds, "corpus"):
             audio_dir = write_chord_corpus(
@@ -129,9 +129,9 @@ def read_tiles(audio_dir, learner):
     """Return a tile from the middle of every segment, its chord and track; what was left out."""
     import numpy as np
 
-    from ..data import cqt
-    from ..data.annotations import AnnotationError, check_length, pair_files, read_segments
-    from ..data.chords import index_labels
+    from ..data.chords import cqt
+    from ..data.chords.annotations import AnnotationError, check_length, pair_files, read_segments
+    from ..data.chords.vocabulary import index_labels
     from ..data.patches import AudioError
     from .study_chroma import report_frames
 
@@ -160,7 +160,7 @@ def read_tiles(audio_dir, learner):
 
 def draw(out, strings, y):
     """Draw the strings of some tiles beside what they should be; return what was written."""
-    from ..data.fingerings import make_fingerings
+    from ..data.chords.fingerings import make_fingerings
     from .study_chroma import draw_images
 
     images = {f"found {i + 1}": strings[i] for i in range(4)}

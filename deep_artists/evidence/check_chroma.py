@@ -4,7 +4,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from ..data import chords, pitches
+from ..data.chords import pitches, vocabulary
 from ..nn.activations import half_wave
 from ..nn.masked_layers import RBF, Affine, Conv3D, MultiSoftmax, Softmax
 from ..nn.penalties import limit_norm
@@ -145,7 +145,9 @@ def check_slides(name, floatX):
     ]
     names = [f"affine{i // 2}_{'Wb'[i % 2]}" for i in range(len(shapes))]
     values = dict(zip(names, rule.make_values(5, shapes)))
-    network = ChromaNetwork(192, chords.make_templates(5), floatX=floatX, values=values, **options)
+    network = ChromaNetwork(
+        192, vocabulary.make_templates(5), floatX=floatX, values=values, **options
+    )
     yield "templates", 0, unequal(network.templates.get_value(), recorded["initial.rbf.weights"])
     bound = FORKED if (name, floatX) == ("rbf-l1", "float32") else BOUNDS[floatX]
     yield "initial values", 0, compare_values(network.values(), recorded, "initial", rename_part)
@@ -225,5 +227,5 @@ def check_rotation():
         ours = pitches.rotate(recorded["rotate.x"], shift)
         yield f"frames by {shift}", 0, unequal(ours, recorded[f"rotate.x_{shift}"])
         labels = [recorded[f"rotate.{name}_{shift}"].item() for name in "yN"]
-        ours = [chords.rotate_index(index, shift, 5) for index in (15, 60)]
+        ours = [vocabulary.rotate_index(index, shift, 5) for index in (15, 60)]
         yield f"labels by {shift}", 0, int(ours != labels)

@@ -1,6 +1,6 @@
 """Humphrey's fretboard network: whole runs, its fingering templates, its local contrast."""
 
-from ..data import fingerings, pitches
+from ..data.chords import fingerings, pitches
 from ..reference import golden
 from ..reference import inputs_humphrey as rule
 from ..systems.chroma import Run

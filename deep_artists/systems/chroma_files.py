@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data import cqt
-from ..data.annotations import (
+from ..data.chords import cqt
+from ..data.chords.annotations import (
     AnnotationError,
     check_length,
     label_frames,

@@ -14,9 +14,15 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..data import cqt
-from ..data.annotations import join_frames
-from ..data.chords import UNKNOWN, index_labels, make_templates, name_chords, rotate_index
+from ..data.chords import cqt
+from ..data.chords.annotations import join_frames
+from ..data.chords.vocabulary import (
+    UNKNOWN,
+    index_labels,
+    make_templates,
+    name_chords,
+    rotate_index,
+)
 from ..data.files import READ_ERRORS, new_file
 
 FORMAT = 1
@@ -32,7 +38,7 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     Parameters
     ----------
     n_qualities : int, 1 to 13
-        Of the vocabulary, see `data.chords`.
+        Of the vocabulary, see `data.chords.vocabulary`.
     n_hidden : tuple of int
         Units of tanh layers: () is the matrix of the talk, (64,) its two-layer network.
     compression : {'none', 'sqrt', 'log'}

@@ -26,8 +26,8 @@ from typing import NamedTuple
 import numpy as np
 import pytensor.tensor as pt
 
-from ..data.chords import index_labels, make_templates
-from ..data.pitches import fold_bins
+from ..data.chords.pitches import fold_bins
+from ..data.chords.vocabulary import index_labels, make_templates
 from ..nn.activations import half_wave
 from ..nn.layers import share
 from ..nn.rows import compile_rows, take_shuffled

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pytensor.tensor as pt
 
-from ..data.fingerings import N_STATES, N_STRINGS
+from ..data.chords.fingerings import N_STATES, N_STRINGS
 from ..nn.layers import share
 from ..nn.masked_layers import RBF, Affine, Conv3D, MultiSoftmax
 from ..nn.updates import sgd

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 
-from ..data import cqt
+from ..data.chords import cqt
+from ..data.chords.fingerings import make_fingerings, name_frets
+from ..data.chords.tiles import cut_tiles, draw_window_mask, rotate_examples
 from ..data.files import READ_ERRORS, new_file
-from ..data.fingerings import make_fingerings, name_frets
-from ..data.tiles import cut_tiles, draw_window_mask, rotate_examples
 from ..nn.rows import take_shuffled
 from ..ops.compile import compile_function
 from .fretboard import FULL, SMALL, FretboardNetwork, Geometry

@@ -5,7 +5,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 
-from deep_artists.data import chords, pitches
+from deep_artists.data.chords import pitches, vocabulary
 from deep_artists.evidence import check_chroma
 from deep_artists.evidence.check_chroma import SLIDES, TUTORIAL
 from deep_artists.nn import activations, masked_layers, penalties, rows
@@ -198,7 +198,7 @@ def test_dropout_of_any_rate_keeps_the_mean_where_it_is_not_halved():
 
 def test_an_unknown_distance_is_refused():
     with pytest.raises(ValueError, match="'l1' or 'l2'"):
-        chroma.ChromaNetwork(24, chords.make_templates(2), distance="l3")
+        chroma.ChromaNetwork(24, vocabulary.make_templates(2), distance="l3")
 
 
 def test_fixed_chroma_sums_octaves():

@@ -10,9 +10,9 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from deep_artists.data import annotations, chord_corpus, chords, cqt
-from deep_artists.data.annotations import AnnotationError, Segments, read_segments
-from deep_artists.data.chord_scores import count_right, weigh_frames, weigh_right
+from deep_artists.data.chords import annotations, corpus, cqt, vocabulary
+from deep_artists.data.chords.annotations import AnnotationError, Segments, read_segments
+from deep_artists.data.chords.scores import count_right, weigh_frames, weigh_right
 from deep_artists.data.patches import AudioError
 from deep_artists.systems.chroma_files import read_frames, train_folder
 from deep_artists.systems.chroma_learner import ChromaLearner, scale_frames
@@ -22,7 +22,7 @@ FEW = dict(n_iterations=600, batch_size=20)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return chord_corpus.write_chord_corpus(tmp_path_factory.mktemp("chords"), 3, 20, seed=1)
+    return corpus.write_chord_corpus(tmp_path_factory.mktemp("chords"), 3, 20, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def learner(folder):
 def make_frames(n=200, n_bins=192):
     """Frames whose bins are louder where they are in the chord, and the names of the chords."""
     rng = np.random.RandomState(0)
-    names = np.array(chords.name_chords(2))[np.arange(n) % 25]
-    bits = chords.make_templates(2)[np.arange(n) % 25]
+    names = np.array(vocabulary.name_chords(2))[np.arange(n) % 25]
+    bits = vocabulary.make_templates(2)[np.arange(n) % 25]
     return 0.2 + bits[:, (9 + np.arange(n_bins) // 2) % 12] * rng.uniform(size=(n, n_bins)), names
 
 
@@ -77,7 +77,7 @@ def test_use_is_the_network_without_its_halving():
     learner = ChromaLearner(n_qualities=2, n_hidden=(16,), floatX="float64", n_iterations=50)
     learner.fit(X, y)
     network = ChromaNetwork(
-        192, chords.make_templates(2), (16,), "float64", values=learner.values_, halved=False
+        192, vocabulary.make_templates(2), (16,), "float64", values=learner.values_, halved=False
     )
     graph = network.chroma.eval({network.x: learner.scale(X)}, mode="FAST_COMPILE")
     np.testing.assert_allclose(learner.transform(X), graph, rtol=0, atol=1e-12)
@@ -255,27 +255,27 @@ def test_spellings_are_read_with_mir_eval():
         "C:sus2(4)",
         "Cb:7",
     ]
-    found = chords.index_labels(labels, 13)
+    found = vocabulary.index_labels(labels, 13)
     assert found.tolist() == [0, 13, 9, 42, 115, 156, -1, -1, -1, 59]
-    assert chords.index_labels(["G:sus4"], 5).tolist() == [-1]
+    assert vocabulary.index_labels(["G:sus4"], 5).tolist() == [-1]
 
 
 def test_a_label_map_of_2013_is_all_that_counts(tmp_path):
     (tmp_path / "map.json").write_text('{"C": "0", "A:min": "21"}')
-    label_map = chords.read_label_map(tmp_path / "map.json")
-    assert chords.index_labels(["C", "A:min", "C:maj"], 2, label_map).tolist() == [0, 21, -1]
+    label_map = vocabulary.read_label_map(tmp_path / "map.json")
+    assert vocabulary.index_labels(["C", "A:min", "C:maj"], 2, label_map).tolist() == [0, 21, -1]
     (tmp_path / "bad.json").write_text("[1, 2]")
     with pytest.raises(ValueError, match="no JSON object"):
-        chords.read_label_map(tmp_path / "bad.json")
+        vocabulary.read_label_map(tmp_path / "bad.json")
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mir_eval", None)
     monkeypatch.setitem(sys.modules, "mir_eval.chord", None)
     monkeypatch.setitem(sys.modules, "jams", None)
-    assert chords.index_labels(["C:maj", "N", "X"], 5).tolist() == [0, 60, -1]
+    assert vocabulary.index_labels(["C:maj", "N", "X"], 5).tolist() == [0, 60, -1]
     with pytest.raises(RuntimeError, match=r"pip install .deep_artists\[chords\]"):
-        chords.index_labels(["C:maj/3"], 5)
+        vocabulary.index_labels(["C:maj/3"], 5)
     with pytest.raises(RuntimeError, match=r"pip install .deep_artists\[chords\]"):
         annotations.import_jams()
 

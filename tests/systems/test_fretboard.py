@@ -4,7 +4,7 @@ import numpy as np
 import pytensor.tensor as pt
 import pytest
 
-from deep_artists.data import chords, fingerings, pitches, tiles
+from deep_artists.data.chords import fingerings, pitches, tiles, vocabulary
 from deep_artists.evidence import check_fretboard
 from deep_artists.nn import masked_layers
 from deep_artists.ops.max_pool import fill_windows, max_pool_2d
@@ -76,7 +76,7 @@ def test_partial_windows_have_maxima_of_their_own():
 
 def test_every_string_has_one_state_and_the_notes_are_those_of_the_chord():
     assert TEMPLATES.shape == (61, 9, 6) and (TEMPLATES.sum(axis=1) == 1).all()
-    bits = chords.make_templates(5)
+    bits = vocabulary.make_templates(5)
     for index in range(61):
         frets = fingerings.choose_frets(index)[::-1]
         notes = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deep_artists.cli import main
-from deep_artists.data import cqt, fingerings
+from deep_artists.data.chords import cqt, fingerings
 from deep_artists.systems.chroma_learner import ChromaLearner
 from deep_artists.systems.fretboard_learner import FretboardLearner
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import new_file
 from .annotations import Segments, write_segments
-from .chords import QUALITIES, name_chords
-from .files import new_file
 from .fingerings import OPEN_PITCHES, choose_frets
+from .vocabulary import QUALITIES, name_chords
 
 SR_HZ = 22050
 CHORD_S = 1.0

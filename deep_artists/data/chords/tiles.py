@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .chords import rotate_index
 from .pitches import rotate
+from .vocabulary import rotate_index
 
 N_BEFORE, N_AFTER = 40, 39  # frames of the talk's tiles around the one that is labelled
 WINDOW = (9, 3)  # frames and bins of what a mask hides

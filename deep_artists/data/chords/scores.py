@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .chords import import_mir_eval, rotate_index
+from .vocabulary import import_mir_eval, rotate_index
 
 MIR_EVAL_MEASURES = ("majmin", "triads", "tetrads", "mirex")
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .chords import INSTALL
-from .files import find_files, new_file
-from .patches import AUDIO_SUFFIXES
+from ..files import find_files, new_file
+from ..patches import AUDIO_SUFFIXES
+from .vocabulary import INSTALL
 
 ANNOTATION_SUFFIXES = (".lab", ".jams")
 # By how much a last segment may outlast its audio: files lose their end when they are coded.

@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from .patches import AudioError
+from ..patches import AudioError
 
 SR_HZ = 22050
 HOP_LENGTH = 1024  # samples

@@ -1,0 +1,1 @@
+"""Chords: their names and templates, annotations of recordings, constant-Q frames, fingerings."""
