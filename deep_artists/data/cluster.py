@@ -8,9 +8,14 @@ process for each core, of one thread::
     dask worker tcp://HOST:8786 --nworkers auto --nthreads 1          # on each
 """
 
+import sys
+import threading
+import time
 from contextlib import contextmanager
 
 from .patches import SETTINGS
+
+TELL_AFTER_S = 30
 
 
 class ClusterError(RuntimeError):
@@ -18,7 +23,7 @@ class ClusterError(RuntimeError):
 
 
 @contextmanager
-def connect(address, timeout_s=10):
+def connect(address, timeout_s=10, lost_timeout_s=600):
     """Let joblib's tasks within the block run on a cluster.
 
     A task whose worker dies is done again by another; after four deaths it is given up.
@@ -29,12 +34,15 @@ def connect(address, timeout_s=10):
         Of the scheduler, ``tcp://HOST:PORT``.
     timeout_s : float
         How long to wait for the scheduler, and for a first worker.
+    lost_timeout_s : float
+        How long to wait for a worker to come back once there is none left. After 30 s the wait is
+        announced on stderr.
 
     Raises
     ------
     ClusterError
         If dask.distributed is missing, the scheduler does not answer or has no worker, one of them
-        has other packages than here, a task is given up, or the scheduler is lost.
+        has other packages than here, a task is given up, or the scheduler or all workers are lost.
     """
     try:
         from distributed import Client
@@ -51,13 +59,27 @@ def connect(address, timeout_s=10):
     class Backend(DaskDistributedBackend):
         """What joblib 1.6 lacks: else it waits for ever for a task that Dask has given up."""
 
+        under_way = {}  # future to callback
+
         def effective_n_jobs(self, n_jobs=1):
             return max(2, super().effective_n_jobs(n_jobs))  # of 1, joblib does the work itself
 
         def submit(self, func, callback=None):
             future = super().submit(func, callback)
-            future.add_done_callback(lambda f: f.exception() and callback(f.exception()))
+            self.under_way[future] = callback
+            future.add_done_callback(self.finish)
             return future
+
+        def finish(self, future):
+            callback = self.under_way.pop(future, None)
+            if callback is not None and future.exception():
+                callback(future.exception())
+
+        def give_up(self, error):
+            """Let every task under way end with an error."""
+            while self.under_way:
+                _, callback = self.under_way.popitem()
+                callback(error)
 
         def retrieve_result_callback(self, out):
             if isinstance(out, BaseException):
@@ -80,8 +102,16 @@ def connect(address, timeout_s=10):
                 "--nworkers auto --nthreads 1'"
             ) from error
         _check_versions(client, address)
+        backend = Backend(client=client)
+        lost = ClusterError(
+            f"cluster {address}: has had no worker for {lost_timeout_s:g} s; what was done is "
+            "kept, start workers and run again to go on"
+        )
         try:
-            with parallel_config(backend=Backend(client=client)):
+            with (
+                _watch_workers(client, address, lost_timeout_s, lambda: backend.give_up(lost)),
+                parallel_config(backend=backend),
+            ):
                 yield
         except KilledWorker as error:
             raise ClusterError(
@@ -93,6 +123,41 @@ def connect(address, timeout_s=10):
                 f"cluster {address}: the scheduler was lost; what was done is kept, run "
                 "again to go on"
             ) from error
+
+
+@contextmanager
+def _watch_workers(client, address, timeout_s, give_up):
+    """Say it when the cluster has no worker left, and give up when none comes back in time."""
+    ended = threading.Event()
+
+    def watch():
+        last_seen, told = time.monotonic(), False
+        while not ended.wait(0.5):
+            try:
+                n_workers = len(client.ncores())
+            except (OSError, RuntimeError, TimeoutError, ValueError):
+                continue  # the scheduler is lost, which ends the tasks
+            if n_workers:
+                last_seen, told = time.monotonic(), False
+            waited_s = time.monotonic() - last_seen
+            if waited_s >= timeout_s:
+                give_up()
+                return
+            if waited_s >= TELL_AFTER_S and not told:
+                told = True
+                print(
+                    f"cluster {address}: no worker is left; waiting {timeout_s - waited_s:.0f} s "
+                    "for one to come",
+                    file=sys.stderr,
+                )
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(5)
 
 
 def _check_versions(client, address):

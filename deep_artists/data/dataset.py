@@ -22,8 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arrays import map_rows
+from .files import DamagedFileError, own_folder, read_json, remove_unfinished
 from .patches import PATCH_SIZE
-from .tracks import SPLITS, label_tracks, load_array, open_patches, split_tracks
+from .tracks import SPLITS, label_tracks, open_patches, split_tracks
 
 FORMAT = 1
 
@@ -90,17 +92,19 @@ def make_dataset(patch_dir, out_dir, labels="folder", seed=23455, only=None):
         raise ValueError(f"{patch_dir}: all {len(left_out)} tracks are left out; {name}: {reason}")
     splits = split_tracks(list(n_patches), seed)
     info = _describe(splits, seed, labels, left_out, settings)
-    temporary = out_dir / f".{uuid.uuid4().hex}.tmp"
-    try:
-        temporary.mkdir(parents=True)
-        _write_set(temporary, patches, splits, n_patches, info)
-        (out_dir / "dataset.json").unlink(missing_ok=True)  # a set half replaced must not open
-        for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".json"):
-            os.replace(path, out_dir / path.name)
-    except OSError as error:
-        raise ValueError(f"{out_dir}: the set cannot be written ({error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with own_folder(out_dir):
+        remove_unfinished(out_dir)
+        temporary = out_dir / f".set.{uuid.uuid4().hex}.tmp"
+        try:
+            temporary.mkdir()
+            _write_set(temporary, patches, splits, n_patches, info)
+            (out_dir / "dataset.json").unlink(missing_ok=True)  # a set half replaced must not open
+            for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".json"):
+                os.replace(path, out_dir / path.name)
+        except OSError as error:
+            raise ValueError(f"{out_dir}: the set cannot be written ({error})") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return open_dataset(out_dir)
 
 
@@ -110,7 +114,7 @@ def _count_patches(patches, tracks, left_out):
     for track in tracks:
         try:
             x, made_with = patches.open(track.name)
-        except (OSError, EOFError) as error:
+        except (OSError, DamagedFileError) as error:
             left_out.append((track.name, f"cannot be read: {error}"))
             continue
         if not len(x):
@@ -213,19 +217,21 @@ def open_dataset(path):
         label_names = [str(i) for i in range(1 + max(int(split.y.max()) for split in splits))]
         return Dataset(*splits, label_names, None, {"format": "2013", "source": str(path)})
     try:
-        info = json.loads((path / "dataset.json").read_bytes())
+        info = read_json(path / "dataset.json", format=int, label_names=list, tracks=dict)
         if info["format"] != FORMAT:
             raise ValueError(f"its format is {info['format']}; this program reads {FORMAT}")
         label_names = info["label_names"]
+        if not all(isinstance(name, str) for name in label_names):
+            raise ValueError("its label names are no texts")
         track_names = {name: [t["name"] for t in info["tracks"][name]] for name in SPLITS}
         splits = [_open_split(path, name, label_names, track_names[name]) for name in SPLITS]
         made_ns = (path / "dataset.json").stat().st_mtime_ns
         sha256 = {
             name: digest
-            for name, digest in info.get("sha256", {}).items()
+            for name, digest in dict(info.get("sha256", {})).items()
             if (path / f"{name}_x.npy").stat().st_mtime_ns == made_ns
         }
-    except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path}: cannot be opened as a set ({error}); make it (anew) from the patch files"
         ) from error
@@ -235,8 +241,8 @@ def open_dataset(path):
 
 
 def _open_split(path, name, label_names, track_names):
-    arrays = {"x": load_array(path / f"{name}_x.npy", np.float32, (PATCH_SIZE,))}
-    arrays |= {key: load_array(path / f"{name}_{key}.npy", np.int64, ()) for key in ("y", "track")}
+    arrays = {"x": map_rows(path / f"{name}_x.npy", np.float32, (PATCH_SIZE,))}
+    arrays |= {key: map_rows(path / f"{name}_{key}.npy", np.int64, ()) for key in ("y", "track")}
     split = Split(**arrays)
     if not 0 < len(split.x) == len(split.y) == len(split.track):
         lengths = [len(array) for array in split]

@@ -29,8 +29,11 @@ SETTINGS |= dict(center=False, power=2.0, n_mels=N_MELS, fmin_hz=FMIN_HZ, fmax_h
 SETTINGS |= dict(htk=False, norm="slaney", n_frames=N_FRAMES)
 SETTINGS |= dict(res_type=RES_TYPE, resample_margin_s=RESAMPLE_MARGIN_S)
 
-AUDIO_SUFFIXES = tuple(
-    [".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"]
+# After the first line: sound that is mostly not decoded here. It is tried, and so reported.
+AUDIO_SUFFIXES = (
+    *".aif .aiff .au .caf .flac .mp3 .oga .ogg .opus .w64 .wav".split(),
+    *".aac .ac3 .aifc .alac .amr .ape .dff .dsf .m4a .m4b .mka".split(),
+    *".mp2 .mpc .ra .spx .tta .wma .wv".split(),
 )
 MIN_SOURCE_SR_HZ, MAX_SOURCE_SR_HZ = 1_000, 768_000
 BLOCK_VALUES = 2**24  # decoded at once, 128 MiB: six minutes at 22050 Hz stereo
@@ -177,6 +180,10 @@ def _read(path):
         # Absolute: to libsndfile '-' is the standard input. Bytes: names need not be UTF-8.
         with soundfile.SoundFile(os.fsencode(os.path.abspath(path))) as file:
             sr, channels = file.samplerate, file.channels
+            if file.format == "RAW":  # libsndfile goes by the name where it knows no header
+                raise AudioError(
+                    f"{path}: has no header that says what it holds; convert it to FLAC"
+                )
             step, n_needed = _resampling_grid(sr, path)
             y, n_read = np.zeros(0), 0
             # Never by what the header says of the length, which may be absurd.

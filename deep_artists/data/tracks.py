@@ -4,7 +4,6 @@ A track is named by the path of its audio file, with forward slashes.
 """
 
 import csv
-import json
 import os
 import posixpath
 import sys
@@ -13,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .files import find_files
+from .arrays import map_rows
+from .files import find_files, read_json
 from .patches import PATCH_SIZE
 from .shards import MANIFEST, Shards
 
@@ -34,12 +34,18 @@ class PatchFiles:
 
     def __init__(self, folder):
         self.folder = folder
-        self.names = [name.removesuffix(SUFFIX) for name in find_files(folder, (SUFFIX,))]
+        names = []
+        if os.path.exists(folder):
+            try:
+                names = find_files(folder, (SUFFIX,))
+            except OSError as error:  # tracks of a set must not go missing without a word
+                raise ValueError(f"{folder}: cannot be read ({error})") from error
+        self.names = [name.removesuffix(SUFFIX) for name in names]
 
     def open(self, name):
-        """Return (patches, settings) of a track; EOFError if they are damaged."""
+        """Return (patches, settings) of a track; DamagedFileError if they are damaged."""
         path = self.folder / f"{name}{SUFFIX}"
-        return load_array(path, np.float32, (PATCH_SIZE,)), _read_settings(path)
+        return map_rows(path, np.float32, (PATCH_SIZE,)), _read_settings(path)
 
 
 def open_patches(patch_dir):
@@ -169,25 +175,9 @@ def split_tracks(tracks, seed):
     return splits
 
 
-def load_array(path, dtype, row):
-    """Map an array of rows; EOFError if the file is damaged, ValueError if it is another array."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:  # cut short, or no .npy file
-        raise EOFError(f"{path}: {error}") from error
-    if array.dtype != dtype or array.ndim != 1 + len(row) or array.shape[1:] != row:
-        raise ValueError(
-            f"{path}: holds {array.dtype} {array.shape}; {np.dtype(dtype)} {('n', *row)} is needed"
-        )
-    return array
-
-
 def _read_settings(path):
     """Return the front end's settings; None for patches of 2013, which have no .json."""
-    path = path.with_suffix(".json")
     try:
-        return json.loads(path.read_bytes())["settings"]
+        return read_json(path.with_suffix(".json"), settings=dict)["settings"]
     except FileNotFoundError:
         return None
-    except (ValueError, LookupError, TypeError) as error:
-        raise EOFError(f"{path}: {error!r}") from error

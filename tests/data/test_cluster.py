@@ -95,8 +95,8 @@ def test_the_command_runs_on_a_cluster_and_keeps_few_tasks_under_way(
     monkeypatch.setattr(extraction, "TRACKS_PER_TASK", 1)
     iterate_files, under_way = extraction.iterate_files, [[], []]  # two passes: to count, to work
 
-    def list_files(folder, suffixes):
-        for n, name in enumerate(iterate_files(folder, suffixes), 1):
+    def list_files(folder, suffixes, **options):
+        for n, name in enumerate(iterate_files(folder, suffixes, **options), 1):
             under_way[0].append(n - len(list(tmp_path.rglob("*.json"))))
             if len(under_way[0]) == 41:
                 under_way.reverse()
@@ -162,7 +162,7 @@ def test_clusters_that_cannot_be_used(audio, tmp_path, code, words):
         code = (
             f"import sys; {code}\nfrom deep_artists.data import cluster\n"
             "from deep_artists.cli import main\n"
-            "cluster.connect.__wrapped__.__defaults__ = (0.5,)\nsys.exit(main(sys.argv[1:]))\n"
+            "cluster.connect.__wrapped__.__defaults__ = (0.5, 600)\nsys.exit(main(sys.argv[1:]))\n"
         )
         command = ["extract", str(audio), "--out", str(tmp_path)]
         command += ["--cluster", f"tcp://127.0.0.1:{port}"]

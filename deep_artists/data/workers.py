@@ -1,0 +1,82 @@
+"""Worker processes: no more than there is work for, and none that outlives its parent."""
+
+import functools
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+MAX_JOBS = 1024
+
+
+def check_jobs(jobs):
+    """Raise ValueError unless this is a number of processes: 1 to 1024, or -1 for one a core."""
+    if jobs != -1 and not 1 <= jobs <= MAX_JOBS:
+        raise ValueError(
+            f"{jobs} jobs; a number of processes from 1 to {MAX_JOBS} is needed, or -1 for one "
+            "per core"
+        )
+
+
+def run_tasks(jobs, n_tasks, function, tasks):
+    """Call a function with the arguments of every task, in worker processes, a few at a time.
+
+    Parameters
+    ----------
+    jobs : int
+        Processes; -1 for one a core. A backend set by `joblib.parallel_config` is used.
+    n_tasks : int
+        No more processes than this are started.
+    function : callable
+    tasks : iterable of tuple
+        Read as the results come.
+
+    Returns
+    -------
+    generator
+        The results, in the order of the tasks.
+    """
+    from joblib import Parallel, cpu_count, delayed
+
+    check_jobs(jobs)
+    n_jobs = max(1, min(cpu_count() if jobs == -1 else jobs, n_tasks))
+    caller = os.getpid()
+    calls = (delayed(_call)(caller, function, *task) for task in tasks)
+    with _hold_interrupts():
+        return Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)(calls)
+
+
+def _call(caller, function, *arguments):
+    if multiprocessing.current_process().name.startswith("Loky"):  # a process that joblib started
+        _end_with(caller)
+    return function(*arguments)
+
+
+@functools.cache
+def _end_with(parent):
+    """End this process within a second of its parent's end, even one by SIGKILL."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _hold_interrupts():
+    """Keep a Ctrl-C until the workers are started, each of which would print a traceback.
+
+    They inherit that signals are held and go on doing so: it is their parent that ends them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
