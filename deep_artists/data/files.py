@@ -18,6 +18,10 @@ class DamagedFileError(ValueError):
     """A file that does not hold what it should; the message names the file."""
 
 
+class FolderError(ValueError):
+    """A folder that cannot be written to, or not now; the message names it."""
+
+
 @contextmanager
 def new_file(path):
     """Open a file for writing under a temporary name; rename it once it is complete.
@@ -85,7 +89,7 @@ def own_folder(folder, wait_s=0.2):
 
     Raises
     ------
-    ValueError
+    FolderError
         If another process has the folder, or it cannot be written to.
     """
     path = Path(folder) / LOCK
@@ -94,13 +98,13 @@ def own_folder(folder, wait_s=0.2):
         path.parent.mkdir(parents=True, exist_ok=True)
         while (file := _try_to_lock(path)) is None:
             if time.monotonic() > deadline:
-                raise ValueError(
+                raise FolderError(
                     f"{folder}: another process is writing there; wait for it, or name another "
                     "folder"
                 )
             time.sleep(0.02)
     except OSError as error:
-        raise ValueError(f"{folder}: cannot be written to ({error}); name another") from error
+        raise FolderError(f"{folder}: cannot be written to ({error}); name another") from error
     try:
         yield
     finally:
@@ -227,11 +231,16 @@ def parse_json(text, source, **fields):
         raise DamagedFileError(f"{source}: is damaged, no JSON ({error})") from error
     if not isinstance(found, dict):
         raise DamagedFileError(f"{source}: is damaged, no JSON object")
+    check_fields(found, source, **fields)
+    return found
+
+
+def check_fields(found, source, **fields):
+    """Raise DamagedFileError if a field is missing from a dict, or of another type."""
     for name, kind in fields.items():
-        if not isinstance(found.get(name), kind):
+        if name not in found or not isinstance(found[name], kind):
             value = repr(found[name])[:60] if name in found else "missing"
             raise DamagedFileError(f"{source}: is damaged, its field {name!r} is {value}")
-    return found
 
 
 def check_regular(path):

@@ -2,6 +2,7 @@
 
 import functools
 import multiprocessing
+import numbers
 import os
 import signal
 import threading
@@ -13,10 +14,9 @@ MAX_JOBS = 1024
 
 def check_jobs(jobs):
     """Raise ValueError unless this is a number of processes: 1 to 1024, or -1 for one a core."""
-    if jobs != -1 and not 1 <= jobs <= MAX_JOBS:
+    if not isinstance(jobs, numbers.Integral) or (jobs != -1 and not 1 <= jobs <= MAX_JOBS):
         raise ValueError(
-            f"{jobs} jobs; a number of processes from 1 to {MAX_JOBS} is needed, or -1 for one "
-            "per core"
+            f"jobs = {jobs}; needed: 1 to {MAX_JOBS} processes, or -1 for one per core"
         )
 
 

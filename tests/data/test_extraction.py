@@ -641,7 +641,7 @@ def wait_for(condition, seconds):
 
 def test_jobs_are_checked_and_no_more_start_than_there_are_tasks(twelve, tmp_path, monkeypatch):
     for jobs in (0, -2, 10**30):
-        with pytest.raises(ValueError, match="1 to 1024 is needed, or -1"):
+        with pytest.raises(ValueError, match="needed: 1 to 1024 processes, or -1"):
             extract_folder(twelve, tmp_path, jobs=jobs)
     started = []
     parallel = joblib.Parallel
