@@ -231,8 +231,10 @@ def load_dataset(path, max_bytes=4 * 2**30):
             _need(type(pair) in (list, tuple) and len(pair) == 2, f"{part} is no pair (x, y)")
             x = _array(pair[0], f"x of {part}", 2, "float32")
             y = _array(pair[1], f"y of {part}", 1, "int64")
-            fit = x.shape == (len(y), 2560)
-            _need(fit, f"{part} has x {x.shape} and y {y.shape}, not (n, 2560) and (n,)")
+            _need(
+                x.shape == (len(y), 2560),
+                f"{part} has x {x.shape} and y {y.shape}, not (n, 2560) and (n,)",
+            )
             _need(y.min() >= 0, f"y of {part} holds a negative label")
             datasets.append((x, y))
         return datasets
@@ -274,12 +276,33 @@ def load_model(path, max_bytes=2**29):
                 storage = _state(container, what, [_CONTAINER], dict).get("storage")
                 _need(type(storage) is list and len(storage) == 1, f"{what} holds no value")
                 arrays[f"{name}_{letter}"] = _array(storage[0], what, ndim, "float32", "float64")
-        n_out = {name[:-2]: len(b) for name, b in arrays.items() if name.endswith("_b")}
-        W_shapes = {name: arrays[f"{name}_W"].shape for name in n_out}
-        n_in = {name: shape[name == "conv"] for name, shape in W_shapes.items()}
-        fit = all(shape[name != "conv"] == n_out[name] for name, shape in W_shapes.items())
-        fit &= n_in.get("conv", 1) == 1 and n_in.get("hidden", 0) % n_out.get("conv", 1) == 0
-        fit &= not n_out.keys() >= {"hidden", "softmax"} or n_in["softmax"] == n_out["hidden"]
-        _need(fit, f"its arrays do not fit together: W {W_shapes}, lengths of b {n_out}")
+        _check_fit(arrays)
         _need(len({values.dtype for values in arrays.values()}) == 1, "its arrays differ in dtype")
         return arrays
+
+
+def _check_fit(arrays):
+    """Refuse layers that make no network together."""
+    names = [name for name, *_ in _LAYERS.values() if f"{name}_W" in arrays]
+    W_shapes = {name: arrays[f"{name}_W"].shape for name in names}
+    b_lengths = {name: len(arrays[f"{name}_b"]) for name in names}
+
+    def need_fit(condition, what):
+        shapes = f"W {W_shapes}, lengths of b {b_lengths}"
+        _need(condition, f"its arrays do not fit together ({what}): {shapes}")
+
+    for name, shape in W_shapes.items():
+        n_out = shape[0] if name == "conv" else shape[1]
+        need_fit(
+            b_lengths[name] == n_out, f"{name} needs an entry of b for each of {n_out} outputs"
+        )
+    if "conv" in names:
+        need_fit(W_shapes["conv"][1] == 1, "conv must have one input map")
+    if "conv" in names and "hidden" in names:
+        n_in, n_maps = W_shapes["hidden"][0], b_lengths["conv"]
+        need_fit(n_in % n_maps == 0, f"hidden must have inputs for {n_maps} maps of one size")
+    if "hidden" in names and "softmax" in names:
+        n_in, n_hidden = W_shapes["softmax"][0], b_lengths["hidden"]
+        need_fit(
+            n_in == n_hidden, f"softmax must have an input for each of {n_hidden} hidden units"
+        )
