@@ -125,6 +125,7 @@ def extract_folder(
             outcomes = run_tasks(jobs, n_tasks, _run, tasks)
             shards = _write_report(report, outcomes, counts, unreadable, n_tracks)
         if shard_tracks:
+            remove_unfinished(out_dir, "shard-*")  # of a worker that died; another did its task
             write_manifest(out_dir, shard_tracks=shard_tracks, shards=shards)
     numbers = counts["done"], counts["reused"], counts["failed"]
     return Extraction(*numbers, out_dir / REPORT, others)
