@@ -45,7 +45,7 @@ from .shards import (
     write_patches,
     write_shard,
 )
-from .tracks import SUFFIX
+from .tracks import SUFFIX, UNFINISHED
 from .versions import find_versions
 from .workers import check_jobs, run_tasks
 
@@ -127,6 +127,7 @@ def extract_folder(
         if shard_tracks:
             remove_unfinished(out_dir, "shard-*")  # of a worker that died; another did its task
             write_manifest(out_dir, shard_tracks=shard_tracks, shards=shards)
+        (out_dir / UNFINISHED).unlink(missing_ok=True)
     numbers = counts["done"], counts["reused"], counts["failed"]
     return Extraction(*numbers, out_dir / REPORT, others)
 
@@ -201,6 +202,7 @@ def _tidy(audio_dir, out_dir, shard_tracks):
     if shard_tracks:
         write_manifest(out_dir, shard_tracks=shard_tracks)  # without a list: not all are there
         return
+    (out_dir / UNFINISHED).touch()
     for name in _find_stale(audio_dir, out_dir):
         _remove_patches(out_dir, name)
 

@@ -19,6 +19,7 @@ from .shards import MANIFEST, Shards
 
 SPLITS = ("train", "valid", "test")
 SUFFIX = ".mel.npy"
+UNFINISHED = ".unfinished"  # in a folder of patch files as long as not all are there
 
 
 class Track(NamedTuple):
@@ -49,8 +50,16 @@ class PatchFiles:
 
 
 def open_patches(patch_dir):
-    """Open what `extraction.extract_folder` wrote: PatchFiles or Shards."""
+    """Open what `extraction.extract_folder` wrote: PatchFiles or Shards.
+
+    Raises
+    ------
+    ValueError
+        If the extraction has not ended, the folder cannot be read, or holds both.
+    """
     patch_dir = Path(patch_dir)
+    if (patch_dir / UNFINISHED).exists():
+        raise ValueError(f"{patch_dir}: not all patches are there; extract again")
     files = PatchFiles(patch_dir)
     if not (patch_dir / MANIFEST).exists():
         return files

@@ -131,7 +131,7 @@ def test_an_interrupted_write_is_not_taken_for_done(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             extract_folder(audio, out)
     assert (out / "a.wav.mel.npy").read_bytes() == kept
-    assert sorted(files(out)) == ["a.wav.mel.json", "a.wav.mel.npy"]  # no half-written file
+    assert sorted(files(out)) == [".unfinished", "a.wav.mel.json", "a.wav.mel.npy"]
     assert extract_folder(audio, out)[:3] == (1, 0, 0)
 
 
@@ -208,7 +208,10 @@ def test_a_run_that_is_stopped_leaves_no_report(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             extract_folder(audio, out)
     assert len(list(out.rglob("*.mel.json"))) == 5
-    assert not [path for path in out.rglob("*") if path.is_file() and ".mel." not in path.name]
+    others = [path for path in out.rglob("*") if path.is_file() and ".mel." not in path.name]
+    assert others == [out / ".unfinished"]
+    with pytest.raises(ValueError, match="out: not all patches are there; extract again"):
+        open_patches(out)
     assert extract_folder(audio, out)[:3] == (7, 5, 0)
 
 
