@@ -1,4 +1,4 @@
-"""A Dask cluster as joblib's backend: the same command, on many machines.
+"""Run joblib's tasks on a Dask cluster: the same command, on many machines.
 
 The machines share a file system, on which audio and results have the same paths everywhere, and
 the scheduler, the workers and the caller have the same deep_artists installed. Start one worker
@@ -24,14 +24,14 @@ class ClusterError(RuntimeError):
 
 @contextmanager
 def connect(address, timeout_s=10, lost_timeout_s=600):
-    """Let joblib's tasks within the block run on a cluster.
+    """Make a Dask cluster the backend of joblib within the block.
 
-    A task whose worker dies is done again by another; after four deaths it is given up.
+    A task whose worker dies is given to another worker. When four workers died of it, the run ends.
 
     Parameters
     ----------
     address : str
-        Of the scheduler, ``tcp://HOST:PORT``.
+        Address of the scheduler, ``tcp://HOST:PORT``.
     timeout_s : float
         How long to wait for the scheduler, and for a first worker.
     lost_timeout_s : float
@@ -57,12 +57,13 @@ def connect(address, timeout_s=10, lost_timeout_s=600):
     from joblib._dask import DaskDistributedBackend
 
     class Backend(DaskDistributedBackend):
-        """What joblib 1.6 lacks: else it waits for ever for a task that Dask has given up."""
+        """joblib's backend, which (1.6) waits for ever for a task that Dask has given up."""
 
         under_way = {}  # future to callback
 
         def effective_n_jobs(self, n_jobs=1):
-            return max(2, super().effective_n_jobs(n_jobs))  # of 1, joblib does the work itself
+            # With one job joblib would do the work in this process.
+            return max(2, super().effective_n_jobs(n_jobs))
 
         def submit(self, func, callback=None):
             future = super().submit(func, callback)
@@ -116,7 +117,7 @@ def connect(address, timeout_s=10, lost_timeout_s=600):
         except KilledWorker as error:
             raise ClusterError(
                 f"cluster {address}: {error.allowed_failures + 1} workers died of the same tracks "
-                "(for want of memory?); what was done is kept, run again to go on"
+                "(too little memory?); what was done is kept, run again to go on"
             ) from error
         except CancelledError as error:
             raise ClusterError(
@@ -127,7 +128,7 @@ def connect(address, timeout_s=10, lost_timeout_s=600):
 
 @contextmanager
 def _watch_workers(client, address, timeout_s, give_up):
-    """Say it when the cluster has no worker left, and give up when none comes back in time."""
+    """Report it on stderr when no worker is left, and give up if none comes in time."""
     ended = threading.Event()
 
     def watch():
@@ -161,11 +162,14 @@ def _watch_workers(client, address, timeout_s, give_up):
 
 
 def _check_versions(client, address):
-    """See that all have what decides the bits; without deep_artists a task would break a worker."""
+    """Check that scheduler and workers have the versions and settings that decide the bits.
+
+    One without deep_artists would not even understand its tasks.
+    """
     from .versions import find_versions
 
     ours = SETTINGS | find_versions()
-    # Only builtins: what is sent must be known there.
+    # A text for eval: a function of this package could not be sent to a worker that lacks it.
     module = "__import__('importlib').import_module('deep_artists.data.{}')".format
     command = f"{module('patches')}.SETTINGS | {module('versions')}.find_versions()"
     found = client.run(eval, command, on_error="return")

@@ -230,7 +230,7 @@ def _make_artist(artist, seed):
 
 
 def _make_track(player, artist, track, seed):
-    """The piece, and the random numbers that go on to play it."""
+    """Return the track's piece, and the RandomState that plays it."""
     rng = np.random.RandomState([seed, artist, track])
     mode, tempo = divmod(player.pieces[track % 6], 3)
     tempo_class = list(TEMPI_BPM)[tempo]
@@ -245,7 +245,7 @@ def _make_track(player, artist, track, seed):
 
 
 def _make_burst(rng, centre_hz, width_octaves, length_s):
-    """Noise around one frequency that falls by 60 dB over its length, with energy 1."""
+    """Return noise around one frequency, of energy 1, that decays by 60 dB over its length."""
     n = int(SAMPLE_RATE * length_s)
     noise = np.fft.rfft(rng.uniform(-1, 1, n) * 10 ** (-3 * np.arange(n) / n))
     octaves = np.log2(np.fft.rfftfreq(n, 1 / SAMPLE_RATE).clip(1) / centre_hz)
@@ -254,7 +254,7 @@ def _make_burst(rng, centre_hz, width_octaves, length_s):
 
 
 def _make_tone(artist, pitch, n):
-    """Partials of a stiff string, each with its decay, weighed by the artist's formants."""
+    """Return a tone: the partials of a stiff string, weighted by the artist's formants."""
     model = INSTRUMENTS[artist.instrument]
     t = np.arange(n) / SAMPLE_RATE
     wobble = model.vibrato * np.sin(2 * np.pi * 5.5 * t)
@@ -276,7 +276,7 @@ def _make_tone(artist, pitch, n):
 
 
 def _compose(rng, n_eighths):
-    """Notes as (start, length, degree of the scale, velocity), start and length in eighths."""
+    """Return notes: (start, length, degree of the scale, velocity), times in eighths."""
     notes = []
     for start in range(0, n_eighths, 4):  # a triad every two beats: I, IV, V or VI
         root = 0 if start == 0 else (0, 3, 4, 5)[int(rng.uniform(0, 4))]
@@ -292,7 +292,7 @@ def _compose(rng, n_eighths):
 
 
 def _release(tone, fade=660):
-    """A copy that ends in a fade of 30 ms."""
+    """Return a copy that ends in a fade of 30 ms."""
     tone = tone.copy()
     tone[-fade:] *= np.linspace(1, 0, fade)[-len(tone) :]
     return tone
@@ -303,7 +303,7 @@ def _add(y, start, sound):
 
 
 def _describe(artist, track, seed):
-    """One row of tracks.csv."""
+    """Return the row of a track in tracks.csv."""
     player = _make_artist(artist, seed)
     piece, _ = _make_track(player, artist, track, seed)
     return (
@@ -324,7 +324,7 @@ def _format_csv(rows):
 
 
 def _open_folder(out_dir, manifest):
-    """The hashes of the tracks that a folder claims to hold already; claims an empty one."""
+    """Return the hashes of the tracks that corpus.json lists; write one into an empty folder."""
     path = out_dir / "corpus.json"
     if not path.exists():
         found = sorted(p.name for p in out_dir.iterdir() if not p.name.startswith("."))
@@ -348,7 +348,7 @@ def _open_folder(out_dir, manifest):
 
 
 def _write_track(out_dir, name, artist, track, duration_s, seed, known):
-    """Write one track unless it is there, and return the SHA-256 of its samples."""
+    """Write a track unless it is there already; return the SHA-256 of its samples."""
     import soundfile
 
     path = out_dir / name

@@ -1,13 +1,13 @@
 """A folder of audio files -> a folder of patches: on all cores or a cluster, restartable.
 
-The patches of ``a/b.ogg`` are stored as ``a/b.ogg.mel.npy``, and what made them beside it, as
-``a/b.ogg.mel.json``; or those of many tracks together, as `shards` says. Either way the folder
-holds the patches of the audio as it is now: those of files that were removed, renamed or spoilt
-since are deleted. What could not be used is listed in ``failed.csv``, with the reason.
+The patches of ``a/b.ogg`` are stored in ``a/b.ogg.mel.npy``, and ``a/b.ogg.mel.json`` says which
+audio, settings and versions made them; or many tracks share a file, see `shards`. Either way the
+folder holds the patches of the audio as it is now: those of files that were removed, renamed or
+spoilt since are deleted. What could not be used is listed in ``failed.csv``, with the reason.
 
-Everything is written under a temporary name first, and one process at a time may write into the
+Files are written under a temporary name first, and only one process at a time may write into the
 folder. Memory does not grow with the number of tracks: names are listed as they are needed, a few
-tasks are under way at a time, and of what they did only counts are kept.
+tasks are under way at a time, and only counts of what they did are kept.
 """
 
 import csv
@@ -196,7 +196,7 @@ def _holds_patches(folder):
 
 
 def _tidy(audio_dir, out_dir, shard_tracks):
-    """Remove what is no longer true of the folder, and what killed runs left in it."""
+    """Remove files that are out of date, and what killed runs left; mark the run as begun."""
     (out_dir / REPORT).unlink(missing_ok=True)
     remove_unfinished(out_dir)
     if shard_tracks:
@@ -208,7 +208,7 @@ def _tidy(audio_dir, out_dir, shard_tracks):
 
 
 def _find_stale(audio_dir, out_dir, within=""):
-    """Yield the tracks whose patches are in `out_dir`, written by us, but not in `audio_dir`."""
+    """Yield the tracks that have patches and a .json in `out_dir`, but no audio in `audio_dir`."""
     try:
         there = set(list_folder(audio_dir / within, AUDIO_SUFFIXES))
     except OSError:  # gone, or it cannot be read, which will be reported
@@ -287,11 +287,13 @@ def _write_report(file, outcomes, counts, unreadable, n_tracks):
 
 
 def _run(task, name, sources, audio_dir, marker):
-    """Do a task, wherever this is: (its name, tracks done, reused, [(failed source, reason)])."""
+    """Do a task: (its name, tracks done, tracks reused, [(failed source, reason)])."""
+    # Without this check a machine that lacks the shared folders would report every track as
+    # failed, or write patches to its own disk.
     folders = [] if marker.exists() else [marker.parent]
     if not any(os.path.lexists(audio_dir / source) for source in sources):
         folders.append(audio_dir)
-    if folders:  # else it would report every track as failed, or hide patches on its own disk
+    if folders:
         raise FileNotFoundError(
             f"{socket.gethostname()} does not see the files in {' and '.join(map(str, folders))}: "
             "they were removed, or are not on a file system shared under this path"
@@ -323,7 +325,7 @@ def _extract_file(audio_dir, out_dir, source):
     patches_path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(patches_path) as file:
         write_patches(file, [patches])
-        # Whenever this is interrupted: where patches are, what made them is beside them.
+        # In this order patches always have a .json that is theirs, also after a kill in between.
         patches_path.unlink(missing_ok=True)
         with new_file(json_path) as json_file:
             json_file.write(made_from.encode())
@@ -348,8 +350,8 @@ def _is_extracted(patches_path, json_path, sha256):
 def _extract_shard(audio_dir, out_dir, shard, sources):
     """Bring a shard up to date: (tracks done, reused, [(failed source, reason)]).
 
-    What is there already and still good is copied. What failed before is tried again, and only if
-    that succeeds is the shard another.
+    Tracks that are already there and unchanged are copied. The others are extracted, also those
+    that failed before. If nothing changes, the shard is not written again.
     """
     path = out_dir / f"shard-{shard}.npy"
     old = read_shard(path)
@@ -380,7 +382,7 @@ def _hash_all(audio_dir, sources):
 
 
 def _extract_tracks(audio_dir, sources, sha256, failed):
-    """Yield what is said of a track, and its patches; add those that fail to `failed`."""
+    """Yield the facts about a track, and its patches; add tracks that fail to `failed`."""
     for source in sources:
         try:
             track, patches = _extract_track(audio_dir, source, sha256[source])
@@ -398,7 +400,7 @@ def _hash(path):
 
 
 def _extract_track(audio_dir, source, sha256):
-    """Return what is said of a track, and its patches."""
+    """Return the facts about a track, and its patches."""
     patches, facts = extract_file(audio_dir / source)
     made_from = dict(source=source, source_sha256=sha256, **facts, n_patches=len(patches))
     return made_from, patches

@@ -1,20 +1,20 @@
 """Read the pickles of 2013, running none of what is in them.
 
-Files: Python 2 pickles of protocol 0, plain or gzip (told by the first bytes, not by the name). A
+The files are Python 2 pickles of protocol 0, plain or gzip (the first bytes tell, not the name). A
 set is ``[train, valid, test]`` of (x, y); a model is ``{'l0': layer}``, or l0, l2 and l3 from the
 notebook, whose layers hold Theano shared variables. Neither Theano nor PyTensor is needed.
 
 A pickle is a program for a small stack machine, and loading one with `pickle` runs it. Here:
 
-- Of the machine only the opcodes of protocol 0 that those files use exist.
+- Only those opcodes of protocol 0 exist that the files of 2013 use.
 - GLOBAL and INST import nothing: a class or callable on a short list becomes a `_Record` of its
   name, any other is refused by name. REDUCE calls nothing: it knows three names, each with the
   arguments written in 2013. BUILD only stores a state in a `_Record`, which has no methods. So
   no value of the file is ever called, and none can set an attribute.
-- Keys are strings, and no container is walked, compared, hashed or printed, so cycles and
-  structures that double at every level cost nothing.
-- Memory follows what was read, never what a length claims: decompressed bytes, opcodes and short
-  lines are bounded, and the arrays together may not exceed the bytes read.
+- Keys are strings, and no container is walked, compared, hashed or printed. So cycles, and
+  structures that double at every level, do no harm.
+- Memory grows with the bytes read, never with a length that the file claims: decompressed bytes,
+  opcodes and short lines are bounded, and the arrays together may not exceed the bytes read.
 """
 
 import codecs
@@ -42,7 +42,7 @@ _NAMES |= {"numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"}
 
 
 class LegacyPickleError(ValueError):
-    """The file is no pickle of 2013, is damaged, or asks for something that is refused."""
+    """A file that is no pickle of 2013, is damaged, or asks for something that is refused."""
 
 
 def _need(condition, message):
@@ -52,7 +52,7 @@ def _need(condition, message):
 
 @dataclass(eq=False, slots=True)
 class _Record:
-    """A class, callable or object of the pickle: the name, and the state an object was given."""
+    """What stands for a class, callable or object of the pickle: its name, and its state."""
 
     name: str
     state: object = None
@@ -65,7 +65,7 @@ class _Lines:
         self.stream, self.max_bytes, self.n_bytes, self.n_opcodes = stream, max_bytes, 0, 0
 
     def read(self, size):
-        self.n_opcodes += 1  # protocol 0 reads its opcodes so, and nothing else
+        self.n_opcodes += 1  # in protocol 0 only opcodes are read by number of bytes
         _need(self.n_opcodes <= _MAX_OPCODES, f"it has more than {_MAX_OPCODES} opcodes")
         return self.stream.read(size)
 
@@ -166,7 +166,7 @@ class _Reader(pickle._Unpickler):
 
 @contextmanager
 def _opened(path, max_bytes):
-    """Yield the root of the pickle; whatever is wrong with it raises LegacyPickleError."""
+    """Yield the root object of a pickle; LegacyPickleError if anything is wrong with it."""
     with open(path, "rb") as file:
         try:
             packed = file.peek(2)[:2] == b"\x1f\x8b"
@@ -178,7 +178,7 @@ def _opened(path, max_bytes):
             raise LegacyPickleError(f"{path}: {error}") from None
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk's fault
+                raise  # the disk fails, not the pickle
             raise LegacyPickleError(
                 f"{path}: it is no pickle of protocol 0, or is damaged ({type(error).__name__})"
             ) from error

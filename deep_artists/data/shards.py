@@ -3,11 +3,11 @@
 ``shard-<id>.npy`` holds the patches of some hundred tracks that follow each other in sorted
 order, float32 (n, 2560), and ``shard-<id>.json`` beside it says where each track starts, from
 which audio it was made (SHA-256), with which settings and versions, and what failed.
-``shards.json`` lists the shards once all are there; any other shard in the folder is not part of
-it, and may be deleted.
+``shards.json`` lists the shards once all are there; a shard that it does not list is left over
+from an earlier run and may be deleted.
 
-A shard ends where the hash of a track's name says so, and is named by that hash. So tracks that
-are added or removed alter the shards they lie in, and no others.
+Where a shard ends is decided by the hash of its last track's name, which also names the shard. So
+adding or removing a track changes the shard it lies in, perhaps the next one, and no others.
 """
 
 import bisect
@@ -27,7 +27,18 @@ MANIFEST = "shards.json"
 
 
 def cut_shards(sources, n_tracks):
-    """Yield (id, sources) of shards of about `n_tracks` tracks: half of it at least, at most twice.
+    """Group tracks into shards of about `n_tracks` tracks: at least half, at most twice as many.
+
+    Parameters
+    ----------
+    sources : iterable of str
+        Sorted.
+    n_tracks : int
+
+    Yields
+    ------
+    (str, list of str)
+        Id of a shard, 16 hexadecimal digits, and its tracks. The last one may be smaller.
 
     Examples
     --------
@@ -56,10 +67,10 @@ def write_shard(path, tracks, failed):
     path : Path
         Ends in ``.npy``.
     tracks : iterable of (dict, np.ndarray [shape=(n_patches, 2560), dtype=float32])
-        What is to be said of a track: ``source``, ``source_sha256``, ``versions`` and more; and
-        its patches.
+        The facts about a track (``source``, ``source_sha256``, ``versions`` and more), and its
+        patches.
     failed : dict of str to str
-        Source to reason. Read after the tracks, which may add to it.
+        Source to reason. It is read when all tracks were taken, so the iterable may add to it.
     """
     index, n = [], 0
 
@@ -96,7 +107,7 @@ def write_patches(file, parts):
 
 
 def _make_header(n):
-    """Return the start of an .npy file of n patches, as long for any n."""
+    """Return the header of an .npy file of n patches; its length is the same for any n."""
     header = io.BytesIO()
     about = dict(descr="<f4", fortran_order=False, shape=(n, PATCH_SIZE))
     np.lib.format.write_array_header_1_0(header, about)
@@ -110,7 +121,7 @@ def is_patches(array, n):
 
 def write_index(path, tracks, failed):
     """Write the index of a shard: its tracks, in the order of their patches, and what failed."""
-    versions = []  # a few, which the tracks name by their place
+    versions = []  # a few; in the file, a track has the index of its versions in this list
     for track in tracks:
         if track["versions"] not in versions:
             versions.append(track["versions"])
@@ -160,7 +171,7 @@ class OldShard:
     Attributes
     ----------
     tracks : dict of str to dict
-        What is said of every track, by its source, in the order of the patches.
+        The facts about every track, by its source, in the order of the patches.
     failed : dict of str to str
         Source to reason.
     """
@@ -173,7 +184,7 @@ class OldShard:
         return self.tracks.get(source, {}).get("source_sha256")
 
     def read(self, source):
-        """Return what is said of a track, and its patches."""
+        """Return the facts about a track, and its patches."""
         track = self.tracks[source]
         return track, self._patches[track["start"] :][: track["n_patches"]]
 
@@ -206,7 +217,7 @@ class Shards:
     Raises
     ------
     ValueError
-        If the extraction that writes the folder has not ended, or an index is damaged.
+        If the extraction of the folder has not ended, or an index is damaged.
     """
 
     def __init__(self, folder):
@@ -243,12 +254,13 @@ class Shards:
 
 
 def read_manifest(folder):
-    """Return what is said of all the shards of a folder; None if it holds none.
+    """Read shards.json; None if the folder has none.
 
     Returns
     -------
     dict
-        ``format`` int, ``shard_tracks`` int and, once all are there, ``shards``: list of str, ids.
+        ``format`` int, ``shard_tracks`` int and, once all shards are there, ``shards``, a list of
+        their ids.
 
     Raises
     ------
@@ -273,6 +285,6 @@ def read_manifest(folder):
 
 
 def write_manifest(folder, **about):
-    """Write what `read_manifest` reads."""
+    """Write shards.json; `about` is ``shard_tracks`` and, at the end, ``shards``."""
     with new_file(folder / MANIFEST) as file:
         file.write(json.dumps(dict(format=FORMAT, **about), indent=1).encode())

@@ -23,15 +23,30 @@ UNFINISHED = ".unfinished"  # in a folder of patch files as long as not all are 
 
 
 class Track(NamedTuple):
-    """A labelled patch file."""
+    """A track that has patches and a label."""
 
-    name: str  # path in the patch folder, less the suffix .mel.npy
+    name: str  # path of the audio file in its folder
     artist: str
-    group: str  # tracks of one group are never split; the name itself if there is none
+    group: str  # tracks of one group go to the same part; a track without group is its own
 
 
 class PatchFiles:
-    """The tracks of a folder of ``*.mel.npy``; `Shards` are those of a folder of shards."""
+    """The tracks of a folder that holds a ``.mel.npy`` for each; see also `shards.Shards`.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Attributes
+    ----------
+    names : list of str
+        Of the audio files, sorted; none if the folder is not there.
+
+    Raises
+    ------
+    ValueError
+        If a folder cannot be read: its tracks would go missing without a word.
+    """
 
     def __init__(self, folder):
         self.folder = folder
@@ -39,7 +54,7 @@ class PatchFiles:
         if os.path.exists(folder):
             try:
                 names = find_files(folder, (SUFFIX,))
-            except OSError as error:  # tracks of a set must not go missing without a word
+            except OSError as error:
                 raise ValueError(f"{folder}: cannot be read ({error})") from error
         self.names = [name.removesuffix(SUFFIX) for name in names]
 
@@ -76,21 +91,21 @@ def label_tracks(patch_dir, labels="folder", only=None):
     Parameters
     ----------
     patch_dir : str, os.PathLike, PatchFiles or Shards
-        As written by `deep_artists.extraction.extract_folder`, or opened by `open_patches`.
+        Folder that `extraction.extract_folder` wrote, or what `open_patches` returned for it.
     labels : {"folder", "filename"} or path of a CSV file
         "folder": the first folder of the track's path. "filename": the first 18 characters of its
         name, as in 2013. CSV, UTF-8: columns path (of the audio file in its folder), artist and,
         optionally, group, such as the album; tracks of one group stay together even if their
         artists differ.
     only : container of str, optional
-        Names of the tracks to take; others are passed over.
+        Names of the tracks to take. Without it all are taken.
 
     Returns
     -------
     tracks : list of Track
         Sorted by name.
     left_out : list of (str, reason)
-        Patch files without an artist, and CSV rows without a patch file.
+        Tracks without an artist, and CSV rows without patches.
     """
     if isinstance(patch_dir, (str, os.PathLike)):
         patch_dir = open_patches(patch_dir)
@@ -117,7 +132,7 @@ def label_tracks(patch_dir, labels="folder", only=None):
 
 
 def _read_labels(path):
-    """Return path -> (artist, group)."""
+    """Read a CSV file of labels: a dict from path to (artist, group)."""
     rows = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -143,8 +158,9 @@ def _read_labels(path):
 def split_tracks(tracks, seed):
     """Split by track, or group: 20 % test, then 20 % of the rest valid, as in 2013.
 
-    Groups are shuffled, ordered by artist, and every fifth is taken. So each artist gives its
-    share to within one group; one of fewer than five groups may be absent from valid or test.
+    The groups are shuffled, then put in order of their artists, and every fifth is taken. So the
+    share of each artist is right to within one group, and an artist of fewer than five groups may
+    be absent from valid or test.
 
     Returns
     -------
@@ -158,7 +174,7 @@ def split_tracks(tracks, seed):
     {'train': 64, 'valid': 16, 'test': 20}
     """
     tracks, artists = sorted(tracks), sorted({track.artist for track in tracks})
-    groups = {}  # group -> artist, the first of them if there are several
+    groups = {}  # group -> its artist, or the first of its artists
     for track in tracks:
         groups.setdefault(track.group, track.artist)
     if len(artists) < 2 or len(groups) < 3:
@@ -171,8 +187,8 @@ def split_tracks(tracks, seed):
     names = list(groups)
     names = [names[i] for i in rng.permutation(len(names))]
     names.sort(key=lambda name: rank[groups[name]])
-    # scikit-learn's StratifiedKFold does the same but refuses artists of four groups, its
-    # train_test_split a valid set of fewer tracks than artists.
+    # scikit-learn's StratifiedKFold would do, but refuses artists of four groups; its
+    # train_test_split refuses a valid set with fewer tracks than artists.
     part = dict.fromkeys(names[::5], "test")
     rest = [name for name in names if name not in part]
     part |= dict.fromkeys(rest, "train") | dict.fromkeys(rest[::5], "valid")
@@ -185,7 +201,7 @@ def split_tracks(tracks, seed):
 
 
 def _read_settings(path):
-    """Return the front end's settings; None for patches of 2013, which have no .json."""
+    """Return the settings the patches were made with; None if there is no .json, as in 2013."""
     try:
         return read_json(path.with_suffix(".json"), settings=dict)["settings"]
     except FileNotFoundError:
