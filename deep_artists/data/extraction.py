@@ -225,7 +225,8 @@ def _find_stale(audio_dir, out_dir, within=""):
 
 def _remove_patches(out_dir, source):
     for path in _patch_paths(out_dir, source):
-        path.unlink(missing_ok=True)
+        if not path.is_dir():  # a folder of that name holds no patches
+            path.unlink(missing_ok=True)
 
 
 def _connect(cluster, timeout_s):

@@ -44,8 +44,11 @@ def run_tasks(jobs, n_tasks, function, tasks):
     n_jobs = max(1, min(cpu_count() if jobs == -1 else jobs, n_tasks))
     caller = os.getpid()
     calls = (delayed(_call)(caller, function, *task) for task in tasks)
-    with _hold_interrupts():
-        return Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)(calls)
+    parallel = Parallel(n_jobs=n_jobs, return_as="generator", batch_size=1)
+    if n_jobs == 1:
+        return parallel(calls)
+    with _ignore_interrupts():
+        return parallel(calls)
 
 
 def _call(caller, function, *arguments):
@@ -67,16 +70,16 @@ def _end_with(parent):
 
 
 @contextmanager
-def _hold_interrupts():
-    """Keep a Ctrl-C until the workers are started, each of which would print a traceback.
+def _ignore_interrupts():
+    """Ignore Ctrl-C while workers are started, each of which would print a traceback.
 
-    They inherit that signals are held and go on doing so: it is their parent that ends them.
+    They inherit that it is ignored and go on ignoring it: their parent ends them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        signal.signal(signal.SIGINT, handler)

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..data.files import iterate_files, printable
 from ..data.patches import AUDIO_SUFFIXES, CLIP_S, PATCH_SIZE, AudioError, extract_file
+from ..data.workers import check_jobs, run_tasks
 
 
 @dataclass
@@ -141,12 +142,12 @@ def predict_tracks(model, paths, top=10, parameters="best", jobs=1):
 
 def compute_tracks(compute, paths, jobs):
     """Yield (path, facts, compute(patches)), or (path, reason, None), for every audio file."""
-    from joblib import Parallel, delayed
     from tqdm import tqdm
 
+    check_jobs(jobs)
     paths = find_audio(paths)
     compute(np.zeros((0, PATCH_SIZE)))  # compiles, and refuses, before any audio is read
-    extracted = Parallel(n_jobs=jobs, return_as="generator")(map(delayed(extract_track), paths))
+    extracted = run_tasks(jobs, len(paths), extract_track, ((path,) for path in paths))
     # disable=None: on a terminal only; tqdm writes to stderr.
     extracted = tqdm(extracted, "tracks", len(paths), unit="track", disable=None)
     for path, (x, facts) in zip(paths, extracted):

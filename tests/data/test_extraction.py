@@ -653,3 +653,11 @@ def test_jobs_are_checked_and_no_more_start_than_there_are_tasks(twelve, tmp_pat
     )
     extract_folder(twelve, tmp_path, jobs=1000)
     assert started == [1]
+
+
+def test_a_folder_in_the_place_of_patches_is_a_failure_of_that_track(twelve, tmp_path):
+    (tmp_path / "artist 0" / "00.wav.mel.npy").mkdir(parents=True)
+    report = extract_folder(twelve, tmp_path)
+    assert report[:3] == (11, 0, 1) and [n for n, _ in read_failed(report.report)] == [
+        "artist 0/00.wav"
+    ]
