@@ -188,7 +188,7 @@ class Model:
             if not np.isfinite(some).all():
                 raise ValueError("x has values that are not finite; remove those patches")
             # A row may begin at any address of a file: the compiled code needs it aligned.
-            yield np.asarray(forward(np.require(some, self.floatX, "A"))[layer])
+            yield np.asarray(forward(np.require(np.asarray(some), self.floatX, "A"))[layer])
 
     def predict_log_proba(self, x, parameters="best"):
         """Return the log-probability of every output for every patch.
