@@ -60,7 +60,7 @@ make_dataset(*arguments)
 NAMES = """
 from deep_artists.data import extraction
 n = int(arguments[0])
-extraction.iterate_files = lambda folder, suffixes: (
+extraction.iterate_files = lambda folder, suffixes, **_: (
     f"artist {i // 100}/album/track {i % 100:03}.ogg" for i in range(n))
 extraction._run = lambda task, name, sources, *_: (
     name, len(sources) - 1, 0, [(sources[0], "none")])

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.files import READ_ERRORS, new_file
+from ..data.arrays import open_npz
+from ..data.files import DamagedFileError, new_file, parse_json
 from ..data.mapped import read_pieces
 from ..ops.device import check_device
 from .recipe import IMAGE_SHAPE, NAMES, Recipe, expected_shapes, from_dict
@@ -57,19 +58,7 @@ class Model:
     device: str = "cpu"
 
     def __post_init__(self):
-        for which in ("last", "best"):
-            arrays = getattr(self, which)
-            shapes = expected_shapes(self.recipe)
-            for name in NAMES[:2] if set(arrays) <= set(NAMES[:2]) else NAMES:
-                shape = shapes[name]
-                found = arrays.get(name)
-                if found is None or found.shape != shape or str(found.dtype) != self.floatX:
-                    found = "nothing" if found is None else f"{found.dtype} {found.shape}"
-                    raise ModelError(
-                        f"{which} {name}: found {found}, its recipe needs {self.floatX} {shape}"
-                    )
-        if self.floatX not in ("float32", "float64"):
-            raise ModelError(f"arrays of {self.floatX}; float32 or float64 is needed")
+        check_arrays(get_headers(self.last), get_headers(self.best), self.recipe)
         names = self.label_names
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ModelError(f"label names {names!r}; a list of texts is needed")
@@ -80,8 +69,6 @@ class Model:
     @property
     def floatX(self) -> str:
         """The dtype of the arrays."""
-        if "conv_W" not in self.last:
-            raise ModelError("last conv_W: found nothing")
         return str(self.last["conv_W"].dtype)
 
     def __getattr__(self, name):
@@ -140,33 +127,34 @@ class Model:
             fit its recipe.
         FileNotFoundError
         """
+        best_names = {f"best_{name}": name for name in NAMES}
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            about = json.loads(str(arrays.pop("about")))
-            number = about.pop("format")
-            recipe, label_names = about.pop("recipe"), about.pop("label_names")
-        except FileNotFoundError:
-            raise
-        except READ_ERRORS as error:
-            raise ModelError(
-                f"{path} is no model of deep_artists, or is damaged: {error}"
-            ) from error
-        if number != FORMAT:
-            raise ModelError(
-                f"{path} has model format {number}, this version reads {FORMAT}: update "
-                "deep_artists"
-            )
-        try:
-            return cls(
-                last={name: arrays[name] for name in NAMES if name in arrays},
-                best={name: arrays[f"best_{name}"] for name in NAMES if f"best_{name}" in arrays},
-                recipe=from_dict(recipe, path),
-                label_names=label_names,
-                about=about,
-            )
+            with open_npz(path) as file:
+                text = file.read_text("about")
+                about = parse_json(text, path, format=int, recipe=object, label_names=object)
+                number, recipe = about.pop("format"), about.pop("recipe")
+                if number != FORMAT:
+                    raise ModelError(
+                        f"{path} has model format {number}, this version reads {FORMAT}: update "
+                        "deep_artists"
+                    )
+                file.check_names({"about", *NAMES, *best_names})
+                last = {name: file.headers[name] for name in NAMES if name in file.headers}
+                best = {n: file.headers[b] for b, n in best_names.items() if b in file.headers}
+                recipe = from_dict(recipe)
+                check_arrays(last, best, recipe)  # before any is read
+                return cls(
+                    last={name: file.read(name) for name in last},
+                    best={name: file.read(f"best_{name}") for name in best},
+                    recipe=recipe,
+                    label_names=about.pop("label_names"),
+                    about=about,
+                )
+        except DamagedFileError as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            raise ModelError(f"{path} is no model of deep_artists, or damaged: {reason}") from error
         except ValueError as error:
-            raise ModelError(f"{path}: {error}") from error
+            raise ModelError(f"{path}: {str(error).removeprefix(f'{path} ')}") from error
 
     @property
     def is_whole(self) -> bool:
@@ -202,7 +190,8 @@ class Model:
         for some in pieces:
             if not np.isfinite(some).all():
                 raise ValueError("x has values that are not finite; remove those patches")
-            yield np.asarray(forward(np.asarray(some, self.floatX))[layer])
+            # A row may begin at any address of a file: the compiled code needs it aligned.
+            yield np.asarray(forward(np.require(np.asarray(some), self.floatX, "A"))[layer])
 
     def predict_log_proba(self, x: np.ndarray, parameters: str = "best") -> np.ndarray:
         """Return the log-probability of every output for every patch.
@@ -305,6 +294,34 @@ class Model:
             _, first = np.unique(track[0], return_index=True)
             errors["track_error"] = float(np.mean(predicted != np.asarray(y)[first]))
         return errors
+
+
+def get_headers(arrays):
+    """Return the dtype and the shape of arrays, by their names."""
+    return {name: (a.dtype, a.shape) for name, a in arrays.items()}
+
+
+def check_arrays(last, best, recipe):
+    """Raise ModelError unless parameters are those of a recipe's network, or its first layer's.
+
+    last, best : dict of str to (np.dtype, tuple)
+    """
+    if "conv_W" not in last:
+        raise ModelError("last conv_W: found nothing")
+    floatX, shapes = str(last["conv_W"][0]), expected_shapes(recipe)
+    if floatX not in ("float32", "float64"):
+        raise ModelError(f"arrays of {floatX}; float32 or float64 is needed")
+    names = NAMES[:2] if set(last) <= set(NAMES[:2]) else NAMES
+    for which, headers in (("last", last), ("best", best)):
+        for name in names:
+            dtype, shape = headers.get(name, ("nothing", ""))
+            if (str(dtype), shape) != (floatX, shapes[name]):
+                found = f"{dtype} {shape}".strip()
+                raise ModelError(
+                    f"{which} {name}: found {found}, its recipe needs {floatX} {shapes[name]}"
+                )
+        if more := sorted(headers.keys() - set(names)):
+            raise ModelError(f"{which} {', '.join(more)}: found beside {', '.join(names)}")
 
 
 def sum_by_track(pieces, row):

@@ -179,7 +179,7 @@ def as_three(datasets):
 def check_split(name, split, batch_size):
     """Return (x, y) of a split as arrays that can be trained on."""
     try:
-        x, y = (np.asarray(a) for a in split[:2])
+        x, y = (np.require(np.asarray(a), None, "A") for a in split[:2])  # aligned, for the Ops
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: a pair of arrays (x, y) is needed") from error
     width = int(np.prod(IMAGE_SHAPE))

@@ -5,31 +5,28 @@ status is 0, or 1 where something was left out under ``--strict`` or a check fai
 error.
 """
 
-import os
-import sys
+from ..data.workers import check_jobs
+from .output import fail, lost, prepare
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     from .parser import make_parser
 
+    prepare()
     arguments = make_parser().parse_args(argv)
     try:
-        if getattr(arguments, "jobs", None) == 0:
-            raise ValueError("--jobs 0: a number of processes is needed, or -1 for one per core")
-        return arguments.command(arguments)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        check_jobs(getattr(arguments, "jobs", 1))
+        status = arguments.command(arguments)
     except KeyboardInterrupt:
         return fail("interrupted")
     except MemoryError:
         return fail("there is not enough memory; take a smaller network or fewer patches")
-    except (ValueError, OSError, RuntimeError) as error:
+    except BrokenPipeError:  # of a command that only prints
+        return 0
+    except (ValueError, OSError, RuntimeError, OverflowError) as error:
         return fail(error)
-
-
-def fail(message):
-    """Print an error; return the exit status."""
-    print(f"deep-artists: error: {message}", file=sys.stderr)
-    return 2
+    for error in lost:
+        if not isinstance(error, BrokenPipeError):  # the reader had enough
+            return fail(f"the output could not be printed: {error}")
+    return status

@@ -4,53 +4,56 @@ import json
 import sys
 from pathlib import Path
 
+from ..data.files import printable
+from .output import note, say
+
+SEED = 23455
+
 
 def reproduce(arguments):
     from ..data.dataset import make_dataset
-    from ..data.extraction import extract_folder, read_failed
-    from ..data.files import find_files
-    from ..data.patches import AUDIO_SUFFIXES
-    from .report import make_folder, report_failed, report_set, stage, train_and_report
+    from ..data.extraction import extract_folder
+    from ..data.files import own_folder
+    from .report import remove_results, report_failed, report_set, stage, train_and_report
 
     check_recipe(arguments)
-    out = make_folder(arguments.out)
+    out = Path(arguments.out)
     seconds, audio_dir, labels = {}, arguments.audio_dir, arguments.labels
-    if audio_dir is None:
-        from ..data.corpus import write_corpus
+    if audio_dir is None and labels != "folder":
+        raise ValueError(f"--labels {labels} is for a folder of yours: give AUDIO_DIR as well")
+    with own_folder(out):
+        if audio_dir is None:
+            from ..data.corpus import write_corpus
 
-        if labels != "folder":
-            raise ValueError(f"--labels {labels} is for a folder of yours: give AUDIO_DIR as well")
-
-        with stage(seconds, "corpus"):
-            audio_dir = write_corpus(out / "corpus", jobs=arguments.jobs)
-    with stage(seconds, "extract"):
-        report = extract_folder(
-            audio_dir, out / "patches", jobs=arguments.jobs, cluster=arguments.cluster
+            with stage(seconds, "corpus"):
+                audio_dir = write_corpus(out / "corpus", jobs=arguments.jobs)
+        with stage(seconds, "extract"):
+            report = extract_folder(
+                audio_dir,
+                out / "patches",
+                jobs=arguments.jobs,
+                cluster=arguments.cluster,
+                cluster_timeout_s=arguments.cluster_timeout,
+            )
+            report_failed(report)
+        with stage(seconds, "dataset"):
+            datasets = make_dataset(
+                out / "patches", out / "set", labels=labels, seed=get_split_seed(arguments)
+            )
+            report_set(datasets)
+        remove_results(out)  # they are of another set
+        train_and_report(
+            datasets,
+            out,
+            seconds,
+            arguments.recipe,
+            arguments.floatX,
+            arguments.checkpoint,
+            arguments.device,
+            arguments.memory,
         )
-        report_failed(report)
-    with stage(seconds, "dataset"):
-        datasets = make_dataset(
-            out / "patches",
-            out / "set",
-            labels=labels,
-            seed=arguments.seed,
-            # not what an earlier run left there
-            only={*find_files(audio_dir, AUDIO_SUFFIXES)}
-            - {n for n, _ in read_failed(report.report)},
-        )
-        report_set(datasets)
-    train_and_report(
-        datasets,
-        out,
-        seconds,
-        arguments.recipe,
-        arguments.floatX,
-        arguments.checkpoint,
-        arguments.device,
-        arguments.memory,
-    )
     made = "" if arguments.audio_dir else "corpus/ "
-    print(f"wrote {out}: {made}patches/ set/ model.npz log.txt results.json")
+    say(f"wrote {printable(out)}: {made}patches/ set/ model.npz log.txt results.json")
     return int(arguments.strict and bool(report.failed))
 
 
@@ -64,10 +67,11 @@ def extract(arguments):
         jobs=arguments.jobs,
         shard_tracks=arguments.shard_tracks,
         cluster=arguments.cluster,
+        cluster_timeout_s=arguments.cluster_timeout,
     )
     report_failed(report)
-    print(
-        f"wrote {arguments.out}: {report.done} tracks, {report.reused} were there "
+    say(
+        f"wrote {printable(arguments.out)}: {report.done} tracks, {report.reused} were there "
         f"already, {report.failed} left out"
     )
     if not report.done and not report.reused:
@@ -80,32 +84,33 @@ def dataset(arguments):
     from .report import report_set
 
     datasets = make_dataset(
-        arguments.patch_dir, arguments.out, labels=arguments.labels, seed=arguments.seed
+        arguments.patch_dir, arguments.out, labels=arguments.labels, seed=get_split_seed(arguments)
     )
     report_set(datasets)
     sizes = ", ".join(f"{len(s.x)} {n}" for n, s in zip(("train", "valid", "test"), datasets))
-    print(f"wrote {arguments.out}: {len(datasets.label_names)} artists; patches: {sizes}")
+    say(f"wrote {printable(arguments.out)}: {len(datasets.label_names)} artists; patches: {sizes}")
     return 0
 
 
 def train(arguments):
     from ..data.dataset import open_dataset
-    from .report import make_folder, train_and_report
+    from ..data.files import own_folder
+    from .report import train_and_report
 
     check_recipe(arguments)
     datasets = open_dataset(arguments.set)
-    out = make_folder(arguments.out)
-    train_and_report(
-        datasets,
-        out,
-        {},
-        arguments.recipe,
-        arguments.floatX,
-        arguments.checkpoint,
-        arguments.device,
-        arguments.memory,
-    )
-    print(f"wrote {out}: model.npz log.txt results.json")
+    with own_folder(arguments.out):
+        train_and_report(
+            datasets,
+            Path(arguments.out),
+            {},
+            arguments.recipe,
+            arguments.floatX,
+            arguments.checkpoint,
+            arguments.device,
+            arguments.memory,
+        )
+    say(f"wrote {printable(arguments.out)}: model.npz log.txt results.json")
     return 0
 
 
@@ -115,7 +120,10 @@ def predict(arguments):
     predictions = predict_tracks(
         load_model(arguments), arguments.audio, top=arguments.top, jobs=arguments.jobs
     )
-    print(format_predictions(predictions, arguments.form), end="")
+    text = format_predictions(predictions, arguments.form)
+    if sys.stdout is not None and sys.stdout.isatty():
+        text = "\n".join(map(printable, text.split("\n")))  # names in CSV are as they are
+    say(text, end="")
     failed = [(p.path, p.failed) for p in predictions if p.failed]
     status = report_left_out(arguments, failed)
     if len(failed) == len(predictions):
@@ -138,7 +146,8 @@ def features(arguments):
     )
     save_features(features, arguments.out, layer=arguments.layer, aggregate=arguments.aggregate)
     rows, width = features.features.shape
-    print(f"wrote {arguments.out}: {len(features.track_names)} tracks, {rows} rows of {width}")
+    tracks = f"{len(features.track_names)} tracks"
+    say(f"wrote {printable(arguments.out)}: {tracks}, {rows} rows of {width}")
     return report_left_out(arguments, features.failed)
 
 
@@ -154,7 +163,7 @@ def load_model(arguments):
 
 def report_left_out(arguments, failed):
     for path, reason in failed:
-        print(f"left out {path}: {reason}", file=sys.stderr)
+        note(f"left out {printable(path)}: {printable(reason)}")
     return int(arguments.strict and bool(failed))
 
 
@@ -162,7 +171,7 @@ def plot(arguments):
     from ..use.plots import save_all
 
     for path in save_all(arguments.run_or_model, arguments.out):
-        print(f"wrote {path}")
+        say(f"wrote {printable(path)}")
     return 0
 
 
@@ -171,7 +180,7 @@ def convert(arguments):
 
     model = to_model(arguments.old, arguments.recipe, **parse_overrides(arguments.overrides))
     model.save(arguments.new)
-    print(f"wrote {arguments.new}: {', '.join(model.last)}")
+    say(f"wrote {printable(arguments.new)}: {', '.join(model.last)}")
     return 0
 
 
@@ -180,10 +189,10 @@ def recipes(arguments):
 
     if arguments.name is None:
         for name in list_recipes():
-            print(f"{name:<8}{load_recipe(name).description}")
+            say(f"{name:<8}{load_recipe(name).description}")
     else:
         for name, value in load_recipe(arguments.name).to_dict().items():
-            print(f"{name} = {json.dumps(value)}")
+            say(f"{name} = {json.dumps(value)}")
     return 0
 
 
@@ -191,7 +200,7 @@ def info(arguments):
     from ..evidence.machine import describe_machine, format_machine
 
     machine = describe_machine()
-    print(json.dumps(machine, indent=1) if arguments.json else format_machine(machine))
+    say(json.dumps(machine, indent=1) if arguments.json else format_machine(machine))
     return 0
 
 
@@ -207,10 +216,17 @@ def check_recipe(arguments):
     from ..ops.device import check_device
 
     check_device(arguments.device)
-    overrides = {"seed": arguments.seed, **parse_overrides(arguments.overrides)}
+    overrides = parse_overrides(arguments.overrides)
+    if arguments.seed is not None:
+        overrides = {"seed": arguments.seed, **overrides}
     if arguments.epochs is not None:
         overrides["n_epochs"] = arguments.epochs
     arguments.recipe = load_recipe(arguments.recipe, **overrides)
+
+
+def get_split_seed(arguments):
+    """Return the seed of the split; that of a recipe is for training."""
+    return SEED if arguments.seed is None else arguments.seed
 
 
 def parse_overrides(texts):
@@ -222,7 +238,7 @@ def parse_overrides(texts):
             raise ValueError(f"--set {text}: FIELD=VALUE is needed, as learning_rate=0.01")
         try:
             overrides[name] = json.loads(value)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"--set {text}: {value!r} is no number, true, false or [a, b]"
             ) from error

@@ -8,8 +8,6 @@ from .study_chroma import add_chroma
 from .study_fretboard import add_fretboard
 from .study_genre import add_genre
 
-SEED = 23455
-
 
 def make_parser():
     """Return the parser of all commands."""
@@ -50,6 +48,7 @@ def add_reproduce(subparsers):
     )
     parser.add_argument(
         "audio_dir",
+        type=path,
         nargs="?",
         metavar="AUDIO_DIR",
         help="folder of sound files (default: the embedded synthetic corpus)",
@@ -66,7 +65,7 @@ def add_reproduce(subparsers):
 
 def add_extract(subparsers):
     parser = add_command(subparsers, commands.extract, "sound files -> mel patches")
-    parser.add_argument("audio_dir", metavar="AUDIO_DIR", help="folder of sound files")
+    parser.add_argument("audio_dir", type=path, metavar="AUDIO_DIR", help="folder of sound files")
     add_out(parser, "patches")
     parser.add_argument(
         "--shard-tracks",
@@ -82,7 +81,9 @@ def add_dataset(subparsers):
     parser = add_command(
         subparsers, commands.dataset, "mel patches -> a labelled set, split by track"
     )
-    parser.add_argument("patch_dir", metavar="PATCH_DIR", help="folder that extract wrote")
+    parser.add_argument(
+        "patch_dir", type=path, metavar="PATCH_DIR", help="folder that extract wrote"
+    )
     add_out(parser, "set")
     add_labels(parser)
     add_seed(parser)
@@ -90,7 +91,9 @@ def add_dataset(subparsers):
 
 def add_train(subparsers):
     parser = add_command(subparsers, commands.train, "a set -> a model")
-    parser.add_argument("set", metavar="SET", help="folder that dataset wrote, or a pickle of 2013")
+    parser.add_argument(
+        "set", type=path, metavar="SET", help="folder that dataset wrote, or a pickle of 2013"
+    )
     add_out(parser, "model")
     add_recipe(parser, "page")
     add_training(parser)
@@ -141,14 +144,14 @@ def add_plot(subparsers):
     parser = add_command(
         subparsers, commands.plot, "a run or a model -> pictures (needs deep_artists[plots])"
     )
-    parser.add_argument("run_or_model", metavar="RUN_OR_MODEL")
+    parser.add_argument("run_or_model", type=path, metavar="RUN_OR_MODEL")
     add_out(parser, "plots")
 
 
 def add_convert(subparsers):
     parser = add_command(subparsers, commands.convert, "a model pickled in 2013 -> a model")
-    parser.add_argument("old", metavar="OLD.pkl")
-    parser.add_argument("new", metavar="NEW.npz")
+    parser.add_argument("old", type=path, metavar="OLD.pkl")
+    parser.add_argument("new", type=path, metavar="NEW.npz")
     add_recipe(parser, "last")
 
 
@@ -185,6 +188,7 @@ def add_study(subparsers):
 def add_out(parser, name):
     parser.add_argument(
         "--out",
+        type=path,
         default=f"deep_artists_{name}",
         metavar="PATH",
         help=f"where the results go (default: deep_artists_{name})",
@@ -205,15 +209,16 @@ def add_seed(parser):
     parser.add_argument(
         "--seed",
         type=int,
-        default=SEED,
         metavar="N",
-        help=f"of what the command draws: split, initial values, shuffling (default: {SEED})",
+        help="of what the command draws: split, initial values, shuffling (default: "
+        f"{commands.SEED}, or the recipe's for all but the split)",
     )
 
 
 def add_labels(parser):
     parser.add_argument(
         "--labels",
+        type=path,
         default="folder",
         metavar="RULE",
         help="folder (AUDIO_DIR/<artist>/<track>), filename (first 18 "
@@ -242,11 +247,14 @@ def add_training(parser):
     parser.add_argument("--floatX", default="float32", choices=["float32", "float64"])
     parser.add_argument("--epochs", type=int, metavar="N", help="largest number of epochs")
     parser.add_argument(
-        "--checkpoint", metavar="DIR", help="keep the state of training here, and resume from it"
+        "--checkpoint",
+        type=path,
+        metavar="DIR",
+        help="keep the state of training here, and resume from it",
     )
     parser.add_argument(
         "--memory",
-        type=float,
+        type=megabytes,
         metavar="MB",
         help="megabytes of patches to hold in memory; a larger set is read from "
         "disk in blocks (default: no limit)",
@@ -273,8 +281,44 @@ def add_cluster(parser):
         help="extract on the workers of this Dask scheduler, which share the "
         "file system, instead of --jobs (needs deep_artists[cluster])",
     )
+    parser.add_argument(
+        "--cluster-timeout",
+        type=seconds,
+        default=600,
+        metavar="SECONDS",
+        help="end after so long without any worker (default: 600)",
+    )
 
 
 def add_model_and_audio(parser):
-    parser.add_argument("model", metavar="MODEL", help="a model, .npz")
-    parser.add_argument("audio", nargs="+", metavar="AUDIO", help="sound files or folders")
+    parser.add_argument("model", type=path, metavar="MODEL", help="a model, .npz")
+    parser.add_argument(
+        "audio", type=path, nargs="+", metavar="AUDIO", help="sound files or folders"
+    )
+
+
+def path(text):
+    """Return a path that is not empty, which would mean the folder one is in."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is no path")
+    return text
+
+
+def megabytes(text):
+    """Return a finite positive number of megabytes."""
+    return positive(text, "megabytes")
+
+
+def seconds(text):
+    """Return a finite positive number of seconds."""
+    return positive(text, "seconds")
+
+
+def positive(text, unit):
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}; a positive number of {unit} is needed")
+    return number

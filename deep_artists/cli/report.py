@@ -2,12 +2,13 @@
 
 import json
 import os
-import sys
+import tempfile
 import time
 from itertools import islice
 from pathlib import Path
 
-from ..data.files import new_file
+from ..data.files import new_file, printable, remove_unfinished
+from .output import note, say
 
 SHOWN = 50  # of the files left out
 
@@ -32,7 +33,7 @@ class stage:
         self.seconds, self.name = seconds, name
 
     def __enter__(self):
-        print(f"{self.name} ...", file=sys.stderr, flush=True)
+        note(f"{self.name} ...")
         self.start = time.perf_counter()
 
     def __exit__(self, *error):
@@ -44,21 +45,55 @@ def report_failed(report):
     from ..data.extraction import read_failed
 
     for path, reason in islice(read_failed(report.report), SHOWN):
-        print(f"left out {path}: {reason}", file=sys.stderr)
+        note(f"left out {printable(path)}: {printable(reason)}")
     if report.failed > SHOWN:
-        print(f"... and others, listed in {report.report}", file=sys.stderr)
+        note(f"... and others, listed in {printable(report.report)}")
     if report.failed:
         total = report.done + report.reused + report.failed
-        print(f"{report.failed} of {total} files left out", file=sys.stderr)
+        note(f"{report.failed} of {total} files left out")
+    if report.others:
+        commonest = sorted(report.others.items(), key=lambda item: (-item[1], item[0]))
+        kinds = [f"{n} {printable(suffix) or 'without suffix'}" for suffix, n in commonest]
+        more = f", {len(kinds) - 20} kinds more" if len(kinds) > 20 else ""
+        note(f"no sound files: {', '.join(kinds[:20])}{more}")
 
 
 def report_set(datasets):
-    for name, reason in datasets.info.get("left_out", []):
-        print(f"left out {name}: {reason}", file=sys.stderr)
+    """Print what a set leaves out, and which artists its parts lack."""
+    left_out = datasets.info.get("left_out", [])
+    for name, reason in left_out[:SHOWN]:
+        note(f"left out {printable(name)}: {printable(reason)}")
+    if len(left_out) > SHOWN:
+        note(f"... and {len(left_out) - SHOWN} others, listed in dataset.json")
     for split, artists in datasets.info.get("absent", {}).items():
         if artists:
+            names = ", ".join(map(printable, artists[:20]))
             more = f" and {len(artists) - 20} more artists" if len(artists) > 20 else ""
-            print(f"{split} has no track of {', '.join(artists[:20])}{more}", file=sys.stderr)
+            note(f"{split} has no track of {names}{more}")
+
+
+def remove_results(out):
+    """Remove the results of an earlier run from a folder."""
+    for name in ("results.json", "log.txt", "model.npz"):
+        (out / name).unlink(missing_ok=True)
+
+
+def save_model(model, path):
+    """Save a model that took hours to train; if it cannot be, put it elsewhere and say so."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(path)
+        return
+    except OSError as error:
+        failure = error
+    for find_folder in (Path.cwd, tempfile.gettempdir, Path.home):
+        try:
+            other = Path(find_folder()) / f"deep_artists_model_{time.time_ns()}.npz"
+            model.save(other)
+        except (OSError, RuntimeError):  # no such folder, not writable, full
+            continue
+        raise OSError(f"the model cannot be written to {path} ({failure}); it is in {other}")
+    raise OSError(f"the model cannot be written to {path} ({failure}), nor anywhere else")
 
 
 def train_and_report(
@@ -72,6 +107,7 @@ def train_and_report(
 
     from ..artists.train import train
 
+    remove_unfinished(out)
     start = time.perf_counter()
     with stage(seconds, "train"):
         result = train(
@@ -81,13 +117,15 @@ def train_and_report(
             checkpoint=checkpoint,
             device=device,
             memory_mb=memory_mb,
-            echo=lambda line: print(line, flush=True),
+            echo=say,
         )
     seconds["compile"] = round(result.compile_seconds, 3)
     seconds["train"] = round(result.seconds, 3)
-    print(f"ran for {(time.perf_counter() - start) / 60:.2f}m", file=sys.stderr)
+    note(f"ran for {(time.perf_counter() - start) / 60:.2f}m")
     model = result.model
-    model.save(out / "model.npz")
+    for name in ("results.json", "log.txt"):  # of an earlier model
+        (out / name).unlink(missing_ok=True)
+    save_model(model, out / "model.npz")
     with new_file(out / "log.txt") as file:
         file.write("".join(f"{line}\n" for line in result.log).encode())
     with stage(seconds, "evaluate"):
@@ -113,7 +151,7 @@ def train_and_report(
     }
     with new_file(out / "results.json") as file:
         file.write(json.dumps(results, allow_nan=False).encode())
-    print(format_table(errors, chance, seconds))
+    say(format_table(errors, chance, seconds))
 
 
 def measure_chance(train_y, test_y):

@@ -1,4 +1,4 @@
-"""A Dask cluster as joblib's backend: the same command, on many machines.
+"""Run joblib's tasks on a Dask cluster: the same command, on many machines.
 
 The machines share a file system, on which audio and results have the same paths everywhere, and
 the scheduler, the workers and the caller have the same deep_artists installed. Start one worker
@@ -8,9 +8,14 @@ process for each core, of one thread::
     dask worker tcp://HOST:8786 --nworkers auto --nthreads 1          # on each
 """
 
+import sys
+import threading
+import time
 from contextlib import contextmanager
 
 from .patches import SETTINGS
+
+TELL_AFTER_S = 30
 
 
 class ClusterError(RuntimeError):
@@ -18,23 +23,26 @@ class ClusterError(RuntimeError):
 
 
 @contextmanager
-def connect(address, timeout_s=10):
-    """Let joblib's tasks within the block run on a cluster.
+def connect(address, timeout_s=10, lost_timeout_s=600):
+    """Make a Dask cluster the backend of joblib within the block.
 
-    A task whose worker dies is done again by another; after four deaths it is given up.
+    A task whose worker dies is given to another worker. When four workers died of it, the run ends.
 
     Parameters
     ----------
     address : str
-        Of the scheduler, ``tcp://HOST:PORT``.
+        Address of the scheduler, ``tcp://HOST:PORT``.
     timeout_s : float
         How long to wait for the scheduler, and for a first worker.
+    lost_timeout_s : float
+        How long to wait for a worker to come back once there is none left. After 30 s the wait is
+        announced on stderr.
 
     Raises
     ------
     ClusterError
         If dask.distributed is missing, the scheduler does not answer or has no worker, one of them
-        has other packages than here, a task is given up, or the scheduler is lost.
+        has other packages than here, a task is given up, or the scheduler or all workers are lost.
     """
     try:
         from distributed import Client
@@ -49,15 +57,30 @@ def connect(address, timeout_s=10):
     from joblib._dask import DaskDistributedBackend
 
     class Backend(DaskDistributedBackend):
-        """What joblib 1.6 lacks: else it waits for ever for a task that Dask has given up."""
+        """joblib's backend, which (1.6) waits for ever for a task that Dask has given up."""
+
+        under_way = {}  # future to callback
 
         def effective_n_jobs(self, n_jobs=1):
-            return max(2, super().effective_n_jobs(n_jobs))  # of 1, joblib does the work itself
+            # With one job joblib would do the work in this process.
+            return max(2, super().effective_n_jobs(n_jobs))
 
         def submit(self, func, callback=None):
             future = super().submit(func, callback)
-            future.add_done_callback(lambda f: f.exception() and callback(f.exception()))
+            self.under_way[future] = callback
+            future.add_done_callback(self.finish)
             return future
+
+        def finish(self, future):
+            callback = self.under_way.pop(future, None)
+            if callback is not None and future.exception():
+                callback(future.exception())
+
+        def give_up(self, error):
+            """Let every task under way end with an error."""
+            while self.under_way:
+                _, callback = self.under_way.popitem()
+                callback(error)
 
         def retrieve_result_callback(self, out):
             if isinstance(out, BaseException):
@@ -80,13 +103,21 @@ def connect(address, timeout_s=10):
                 "--nworkers auto --nthreads 1'"
             ) from error
         _check_versions(client, address)
+        backend = Backend(client=client)
+        lost = ClusterError(
+            f"cluster {address}: has had no worker for {lost_timeout_s:g} s; what was done is "
+            "kept, start workers and run again to go on"
+        )
         try:
-            with parallel_config(backend=Backend(client=client)):
+            with (
+                _watch_workers(client, address, lost_timeout_s, lambda: backend.give_up(lost)),
+                parallel_config(backend=backend),
+            ):
                 yield
         except KilledWorker as error:
             raise ClusterError(
                 f"cluster {address}: {error.allowed_failures + 1} workers died of the same tracks "
-                "(for want of memory?); what was done is kept, run again to go on"
+                "(too little memory?); what was done is kept, run again to go on"
             ) from error
         except CancelledError as error:
             raise ClusterError(
@@ -95,12 +126,50 @@ def connect(address, timeout_s=10):
             ) from error
 
 
+@contextmanager
+def _watch_workers(client, address, timeout_s, give_up):
+    """Report it on stderr when no worker is left, and give up if none comes in time."""
+    ended = threading.Event()
+
+    def watch():
+        last_seen, told = time.monotonic(), False
+        while not ended.wait(0.5):
+            try:
+                n_workers = len(client.ncores())
+            except (OSError, RuntimeError, TimeoutError, ValueError):
+                continue  # the scheduler is lost, which ends the tasks
+            if n_workers:
+                last_seen, told = time.monotonic(), False
+            waited_s = time.monotonic() - last_seen
+            if waited_s >= timeout_s:
+                give_up()
+                return
+            if waited_s >= TELL_AFTER_S and not told:
+                told = True
+                print(
+                    f"cluster {address}: no worker is left; waiting {timeout_s - waited_s:.0f} s "
+                    "for one to come",
+                    file=sys.stderr,
+                )
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(5)
+
+
 def _check_versions(client, address):
-    """See that all have what decides the bits; without deep_artists a task would break a worker."""
+    """Check that scheduler and workers have the versions and settings that decide the bits.
+
+    One without deep_artists would not even understand its tasks.
+    """
     from .versions import find_versions
 
     ours = SETTINGS | find_versions()
-    # Only builtins: what is sent must be known there.
+    # A text for eval: a function of this package could not be sent to a worker that lacks it.
     module = "__import__('importlib').import_module('deep_artists.data.{}')".format
     command = f"{module('patches')}.SETTINGS | {module('versions')}.find_versions()"
     found = client.run(eval, command, on_error="return")

@@ -26,7 +26,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .files import new_file
+from .files import FolderError, new_file, own_folder, read_json, remove_unfinished
+from .workers import check_jobs, run_tasks
 
 SAMPLE_RATE = 22050
 CORPUS_VERSION = 1  # raise it when the same arguments give other samples
@@ -168,14 +169,14 @@ def write_corpus(out_dir, n_artists=20, n_tracks=6, duration_s=30.0, seed=2013, 
     CorpusError
         If an argument is out of range, the folder holds something else or cannot be written.
     """
-    from joblib import Parallel, delayed
     from tqdm import tqdm
 
     _check_integer("n_artists", n_artists, 1, N_ARTISTS_MAX)
     _check_integer("n_tracks", n_tracks, 1, N_TRACKS_MAX)
-    _check_integer("jobs", jobs, -1, 1024)
-    if jobs == 0:
-        raise CorpusError("jobs = 0; needed: 1 or more processes, or -1 for one per core")
+    try:
+        check_jobs(jobs)
+    except ValueError as error:
+        raise CorpusError(str(error)) from error
     _check_duration_and_seed(duration_s, seed)
     out_dir = Path(out_dir)
     manifest = {
@@ -187,18 +188,21 @@ def write_corpus(out_dir, n_artists=20, n_tracks=6, duration_s=30.0, seed=2013, 
     }
     pairs = [(a, t) for a in range(n_artists) for t in range(n_tracks)]
     try:
-        known = _open_folder(out_dir, manifest)
-        rows = [_describe(a, t, seed) for a, t in pairs]
-        _replace(out_dir / "tracks.csv", _format_csv(rows))
-        work = [
-            delayed(_write_track)(out_dir, row[0], a, t, duration_s, seed, known.get(row[0]))
-            for row, (a, t) in zip(rows, pairs)
-        ]
-        hashes = Parallel(n_jobs=jobs, return_as="generator")(work)
-        hashes = tqdm(hashes, "corpus", len(work), unit="track", disable=None)  # terminals only
-        manifest["sha256"] = {row[0]: digest for row, digest in zip(rows, hashes)}
-        _replace(out_dir / "corpus.json", json.dumps(manifest, indent=1).encode())
-    except OSError as err:
+        with own_folder(out_dir):
+            known = _open_folder(out_dir, manifest)
+            rows = [_describe(a, t, seed) for a, t in pairs]
+            for folder in {out_dir, *((out_dir / row[0]).parent for row in rows)}:
+                remove_unfinished(folder)
+            _replace(out_dir / "tracks.csv", _format_csv(rows))
+            work = [
+                (out_dir, row[0], a, t, duration_s, seed, known.get(row[0]))
+                for row, (a, t) in zip(rows, pairs)
+            ]
+            hashes = run_tasks(jobs, len(work), _write_track, work)
+            hashes = tqdm(hashes, "corpus", len(work), unit="track", disable=None)  # terminals only
+            manifest["sha256"] = {row[0]: digest for row, digest in zip(rows, hashes)}
+            _replace(out_dir / "corpus.json", json.dumps(manifest, indent=1).encode())
+    except (OSError, FolderError) as err:
         raise CorpusError(
             f"the corpus cannot be written to {out_dir}: {err}; "
             "choose a folder that can be written, with room for it"
@@ -226,7 +230,7 @@ def _make_artist(artist, seed):
 
 
 def _make_track(player, artist, track, seed):
-    """The piece, and the random numbers that go on to play it."""
+    """Return the track's piece, and the RandomState that plays it."""
     rng = np.random.RandomState([seed, artist, track])
     mode, tempo = divmod(player.pieces[track % 6], 3)
     tempo_class = list(TEMPI_BPM)[tempo]
@@ -241,7 +245,7 @@ def _make_track(player, artist, track, seed):
 
 
 def _make_burst(rng, centre_hz, width_octaves, length_s):
-    """Noise around one frequency that falls by 60 dB over its length, with energy 1."""
+    """Return noise around one frequency, of energy 1, that decays by 60 dB over its length."""
     n = int(SAMPLE_RATE * length_s)
     noise = np.fft.rfft(rng.uniform(-1, 1, n) * 10 ** (-3 * np.arange(n) / n))
     octaves = np.log2(np.fft.rfftfreq(n, 1 / SAMPLE_RATE).clip(1) / centre_hz)
@@ -250,7 +254,7 @@ def _make_burst(rng, centre_hz, width_octaves, length_s):
 
 
 def _make_tone(artist, pitch, n):
-    """Partials of a stiff string, each with its decay, weighed by the artist's formants."""
+    """Return a tone: the partials of a stiff string, weighted by the artist's formants."""
     model = INSTRUMENTS[artist.instrument]
     t = np.arange(n) / SAMPLE_RATE
     wobble = model.vibrato * np.sin(2 * np.pi * 5.5 * t)
@@ -272,7 +276,7 @@ def _make_tone(artist, pitch, n):
 
 
 def _compose(rng, n_eighths):
-    """Notes as (start, length, degree of the scale, velocity), start and length in eighths."""
+    """Return notes: (start, length, degree of the scale, velocity), times in eighths."""
     notes = []
     for start in range(0, n_eighths, 4):  # a triad every two beats: I, IV, V or VI
         root = 0 if start == 0 else (0, 3, 4, 5)[int(rng.uniform(0, 4))]
@@ -288,7 +292,7 @@ def _compose(rng, n_eighths):
 
 
 def _release(tone, fade=660):
-    """A copy that ends in a fade of 30 ms."""
+    """Return a copy that ends in a fade of 30 ms."""
     tone = tone.copy()
     tone[-fade:] *= np.linspace(1, 0, fade)[-len(tone) :]
     return tone
@@ -299,7 +303,7 @@ def _add(y, start, sound):
 
 
 def _describe(artist, track, seed):
-    """One row of tracks.csv."""
+    """Return the row of a track in tracks.csv."""
     player = _make_artist(artist, seed)
     piece, _ = _make_track(player, artist, track, seed)
     return (
@@ -320,8 +324,7 @@ def _format_csv(rows):
 
 
 def _open_folder(out_dir, manifest):
-    """The hashes of the tracks that a folder claims to hold already; claims an empty one."""
-    out_dir.mkdir(parents=True, exist_ok=True)
+    """Return the hashes of the tracks that corpus.json lists; write one into an empty folder."""
     path = out_dir / "corpus.json"
     if not path.exists():
         found = sorted(p.name for p in out_dir.iterdir() if not p.name.startswith("."))
@@ -332,9 +335,9 @@ def _open_folder(out_dir, manifest):
             )
         _replace(path, json.dumps(manifest, indent=1).encode())
     try:
-        found = json.loads(path.read_bytes())
-        known = {str(name): str(digest) for name, digest in found.pop("sha256", {}).items()}
-    except (ValueError, AttributeError, TypeError) as err:
+        found = read_json(path)
+        known = {str(name): str(digest) for name, digest in dict(found.pop("sha256", {})).items()}
+    except (ValueError, TypeError) as err:
         raise CorpusError(f"{path} is damaged: {err}; delete the folder or choose another") from err
     if found != manifest:
         raise CorpusError(
@@ -345,7 +348,7 @@ def _open_folder(out_dir, manifest):
 
 
 def _write_track(out_dir, name, artist, track, duration_s, seed, known):
-    """Write one track unless it is there, and return the SHA-256 of its samples."""
+    """Write a track unless it is there already; return the SHA-256 of its samples."""
     import soundfile
 
     path = out_dir / name

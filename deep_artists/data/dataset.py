@@ -3,11 +3,11 @@
 A set is a folder: ``train_x.npy`` float32 (n, 2560), ``train_y.npy`` int64, the index into the
 sorted label names, ``train_track.npy`` int64, the index into the tracks of train; the same for
 valid and test; and ``dataset.json``, which holds the names and says how the set was made. It also
-holds a hash of each x, which was checked as it was written. While the modification times of the
-files still match, training relies on that and need not read all of x before it begins.
+holds the SHA-256 of each x, whose values were checked when it was written. As long as the
+modification times of the files match, training relies on that and does not read x beforehand.
 
-As in 2013 the tracks are in shuffled order and the patches of a track in time order, so a
-minibatch in stored order comes from one or two tracks.
+As in 2013 the tracks are shuffled and the patches of a track are in time order, so a minibatch
+of patches that follow each other comes from one or two tracks.
 """
 
 import hashlib
@@ -22,8 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arrays import map_rows
+from .files import DamagedFileError, own_folder, read_json, remove_unfinished
 from .patches import PATCH_SIZE
-from .tracks import SPLITS, label_tracks, load_array, open_patches, split_tracks
+from .tracks import SPLITS, label_tracks, open_patches, split_tracks
 
 FORMAT = 1
 
@@ -46,7 +48,8 @@ class Dataset:
     label_names: list  # of str, sorted
     track_names: dict | None  # split name -> list of str; None for a set of 2013
     info: dict  # dataset.json
-    # Split name -> of x, if unchanged since it was made; dataclasses.replace does not pass it on.
+    # Split name -> SHA-256 of x, where x is unchanged since it was made. Not copied by
+    # dataclasses.replace, whose arrays may be others.
     sha256: dict = field(default_factory=dict, init=False)
 
     def __iter__(self):
@@ -54,20 +57,20 @@ class Dataset:
 
 
 def make_dataset(patch_dir, out_dir, labels="folder", seed=23455, only=None):
-    """Make a set of patch files.
+    """Make a labelled set from patches, split by track.
 
     Parameters
     ----------
     patch_dir : str or os.PathLike
-        As written by `deep_artists.extraction.extract_folder`: a file per track, or shards. The
-        set is the same.
+        Folder that `extraction.extract_folder` wrote. A file for each track and shards make the
+        same set.
     out_dir : str or os.PathLike
-        Folder of the set; a set that is there already is replaced once the new one is complete.
+        Folder of the set. A set that is already there is replaced once the new one is complete.
     labels : {"folder", "filename"} or path of a CSV file
     only : container of str, optional
-        See `tracks.label_tracks`.
+        See `tracks.label_tracks` for these two.
     seed : int
-        Of the split and the order of the tracks.
+        Seed of the split and of the order of the tracks, 0 to 2**32 - 1.
 
     Returns
     -------
@@ -80,7 +83,8 @@ def make_dataset(patch_dir, out_dir, labels="folder", seed=23455, only=None):
     ValueError
         If there are no patch files, they are not finite float32 (n, 2560), or their settings
         differ; if the labels are neither a rule nor a well-formed CSV file; if there are fewer than
-        2 artists or 3 groups, or train gets 1 artist only; or if `out_dir` cannot be written.
+        2 artists or 3 groups, or train gets 1 artist only; or if `out_dir` cannot be written, or
+        another process is writing there.
     """
     patches, out_dir = open_patches(patch_dir), Path(out_dir)
     tracks, left_out = label_tracks(patches, labels, only)
@@ -90,27 +94,32 @@ def make_dataset(patch_dir, out_dir, labels="folder", seed=23455, only=None):
         raise ValueError(f"{patch_dir}: all {len(left_out)} tracks are left out; {name}: {reason}")
     splits = split_tracks(list(n_patches), seed)
     info = _describe(splits, seed, labels, left_out, settings)
-    temporary = out_dir / f".{uuid.uuid4().hex}.tmp"
-    try:
-        temporary.mkdir(parents=True)
-        _write_set(temporary, patches, splits, n_patches, info)
-        (out_dir / "dataset.json").unlink(missing_ok=True)  # a set half replaced must not open
-        for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".json"):
-            os.replace(path, out_dir / path.name)
-    except OSError as error:
-        raise ValueError(f"{out_dir}: the set cannot be written ({error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with own_folder(out_dir):
+        remove_unfinished(out_dir)
+        temporary = out_dir / f".set.{uuid.uuid4().hex}.tmp"
+        try:
+            temporary.mkdir()
+            _write_set(temporary, patches, splits, n_patches, info)
+            (out_dir / "dataset.json").unlink(missing_ok=True)  # a set half replaced must not open
+            for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".json"):
+                os.replace(path, out_dir / path.name)
+        except OSError as error:
+            raise ValueError(f"{out_dir}: the set cannot be written ({error})") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return open_dataset(out_dir)
 
 
 def _count_patches(patches, tracks, left_out):
-    """Return (track -> number of patches, their settings); add to what is left out."""
+    """Return the number of patches of every track, and the settings they were made with.
+
+    Tracks that cannot be read or have no patches are added to `left_out`.
+    """
     n_patches, settings = {}, None
     for track in tracks:
         try:
             x, made_with = patches.open(track.name)
-        except (OSError, EOFError) as error:
+        except (OSError, DamagedFileError) as error:
             left_out.append((track.name, f"cannot be read: {error}"))
             continue
         if not len(x):
@@ -127,7 +136,7 @@ def _count_patches(patches, tracks, left_out):
 
 
 def _describe(splits, seed, labels, left_out, settings):
-    """Return what is said of a set, but for the hashes of its arrays."""
+    """Return the contents of dataset.json, without the hashes, which `_write_set` adds."""
     artists = {name: {track.artist for track in split} for name, split in splits.items()}
     label_names = sorted(set.union(*artists.values()))
     return {
@@ -145,7 +154,7 @@ def _describe(splits, seed, labels, left_out, settings):
 
 
 def _write_set(folder, patches, splits, n_patches, info):
-    """Write the arrays of a set and what is said of it; add the hashes of x to that."""
+    """Write the arrays of a set and its dataset.json; add the hashes of x to `info`."""
     label = {artist: y for y, artist in enumerate(info["label_names"])}
     for name, split in splits.items():
         counts = [n_patches[track] for track in split]
@@ -162,7 +171,7 @@ def _write_set(folder, patches, splits, n_patches, info):
         json.dump(info, file, indent=1)
     now = time.time_ns()
     for path in folder.iterdir():
-        os.utime(path, ns=(now, now))  # equal as long as no file is changed
+        os.utime(path, ns=(now, now))  # equal times: no file was changed since
 
 
 def _read_track(patches, name):
@@ -173,9 +182,10 @@ def _read_track(patches, name):
 
 
 def _write_array(path, dtype, shape, parts):
-    """Write an array part by part: one is in memory. Return the SHA-256 of its values."""
+    """Write an array part by part and return the SHA-256 of its values."""
     digest = hashlib.sha256()
-    with open(path, "wb") as file:  # a mapping would end the process where the disk is full
+    # Written, not mapped: where the disk is full, a mapping kills the process (SIGBUS).
+    with open(path, "wb") as file:
         about = dict(descr=np.dtype(dtype).str, fortran_order=False, shape=shape)
         np.lib.format.write_array_header_1_0(file, about)
         for part in parts:
@@ -201,7 +211,7 @@ def open_dataset(path):
     Raises
     ------
     ValueError
-        If it is no set, of another format, or its arrays do not belong together.
+        If it is no set or a damaged one, has another format, or its arrays do not fit together.
     OSError
         If a file of 2013 cannot be opened.
     """
@@ -213,19 +223,21 @@ def open_dataset(path):
         label_names = [str(i) for i in range(1 + max(int(split.y.max()) for split in splits))]
         return Dataset(*splits, label_names, None, {"format": "2013", "source": str(path)})
     try:
-        info = json.loads((path / "dataset.json").read_bytes())
+        info = read_json(path / "dataset.json", format=int, label_names=list, tracks=dict)
         if info["format"] != FORMAT:
             raise ValueError(f"its format is {info['format']}; this program reads {FORMAT}")
         label_names = info["label_names"]
+        if not all(isinstance(name, str) for name in label_names):
+            raise ValueError("its label names are no texts")
         track_names = {name: [t["name"] for t in info["tracks"][name]] for name in SPLITS}
         splits = [_open_split(path, name, label_names, track_names[name]) for name in SPLITS]
         made_ns = (path / "dataset.json").stat().st_mtime_ns
         sha256 = {
             name: digest
-            for name, digest in info.get("sha256", {}).items()
+            for name, digest in dict(info.get("sha256", {})).items()
             if (path / f"{name}_x.npy").stat().st_mtime_ns == made_ns
         }
-    except (OSError, EOFError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise ValueError(
             f"{path}: cannot be opened as a set ({error}); make it (anew) from the patch files"
         ) from error
@@ -235,8 +247,8 @@ def open_dataset(path):
 
 
 def _open_split(path, name, label_names, track_names):
-    arrays = {"x": load_array(path / f"{name}_x.npy", np.float32, (PATCH_SIZE,))}
-    arrays |= {key: load_array(path / f"{name}_{key}.npy", np.int64, ()) for key in ("y", "track")}
+    arrays = {"x": map_rows(path / f"{name}_x.npy", np.float32, (PATCH_SIZE,))}
+    arrays |= {key: map_rows(path / f"{name}_{key}.npy", np.int64, ()) for key in ("y", "track")}
     split = Split(**arrays)
     if not 0 < len(split.x) == len(split.y) == len(split.track):
         lengths = [len(array) for array in split]

@@ -1,33 +1,53 @@
 """A folder of audio files -> a folder of patches: on all cores or a cluster, restartable.
 
-The patches of ``a/b.ogg`` are stored as ``a/b.ogg.mel.npy``, and what made them beside it, as
-``a/b.ogg.mel.json``; or those of many tracks together, as `shards` says. What could not be used
-is listed in ``failed.csv``, with the reason.
+The patches of ``a/b.ogg`` are stored in ``a/b.ogg.mel.npy``, and ``a/b.ogg.mel.json`` says which
+audio, settings and versions made them; or many tracks share a file, see `shards`. Either way the
+folder holds the patches of the audio as it is now: those of files that were removed, renamed or
+spoilt since are deleted. What could not be used is listed in ``failed.csv``, with the reason.
 
-Everything is written under a temporary name first. Memory does not grow with the number of
-tracks: names are listed as they are needed, a few tasks are under way at a time, and of what they
-did only counts are kept.
+Files are written under a temporary name first, and only one process at a time may write into the
+folder. Memory does not grow with the number of tracks: names are listed as they are needed, a few
+tasks are under way at a time, and only counts of what they did are kept.
 """
 
 import csv
-import errno
 import hashlib
+import heapq
 import io
 import itertools
 import json
 import os
 import socket
-import tempfile
+from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from .files import iterate_files, new_file
-from .patches import AUDIO_SUFFIXES, PATCH_SIZE, SETTINGS, AudioError, extract_file
-from .shards import cut_shards, read_manifest, read_shard, write_index, write_manifest, write_shard
+from .arrays import map_array
+from .files import (
+    DISK_FULL,
+    DamagedFileError,
+    iterate_files,
+    list_folder,
+    new_file,
+    own_folder,
+    read_json,
+    remove_unfinished,
+)
+from .patches import AUDIO_SUFFIXES, SETTINGS, AudioError, extract_file
+from .shards import (
+    cut_shards,
+    is_patches,
+    read_manifest,
+    read_shard,
+    write_index,
+    write_manifest,
+    write_patches,
+    write_shard,
+)
+from .tracks import SUFFIX, UNFINISHED
 from .versions import find_versions
+from .workers import check_jobs, run_tasks
 
 REPORT = "failed.csv"
 TRACKS_PER_TASK = 16  # a second or two; a scheduler can hand out some thousand tasks a second
@@ -38,16 +58,20 @@ class Extraction(NamedTuple):
 
     done: int
     reused: int  # there already, from the same audio and settings
-    failed: int
+    failed: int  # and folders that cannot be read
     report: Path  # a CSV file, see `read_failed`
+    others: dict  # files that are no audio: suffix, in lower case, to their number
 
 
-def extract_folder(audio_dir, out_dir, jobs=1, shard_tracks=None, cluster=None):
+def extract_folder(
+    audio_dir, out_dir, jobs=1, shard_tracks=None, cluster=None, cluster_timeout_s=600
+):
     """Extract the patches of every audio file under a folder.
 
     Patches already there, of the same audio (by SHA-256) and settings, are kept: a second call
-    goes on where the first was stopped. A file that fails is reported and left out, and tried
-    again next time. What is written does not depend on `jobs` or `cluster`.
+    goes on where the first was stopped. Patches of audio that is no longer there are deleted. A
+    file that fails, or a folder that cannot be read, is reported and left out, and tried again
+    next time. What is written does not depend on `jobs` or `cluster`.
 
     Parameters
     ----------
@@ -57,13 +81,16 @@ def extract_folder(audio_dir, out_dir, jobs=1, shard_tracks=None, cluster=None):
         Gets ``<path in audio_dir>.mel.npy`` and ``.mel.json``, or shards, and ``failed.csv``; made
         if it is not there.
     jobs : int
-        Processes, -1 for one a core. A backend set by `joblib.parallel_config` is used.
+        Processes, 1 to 1024, or -1 for one a core; no more are started than there is work for. A
+        backend set by `joblib.parallel_config` is used.
     shard_tracks : int, optional
         Write shards of about so many tracks, at least 1, instead of a file for each. 256 tracks of
         30 s are 340 MB and half a minute's work for a core.
     cluster : str, optional
         Address of a Dask scheduler, ``tcp://HOST:PORT``: its workers do what `jobs` processes
         would do here. See `cluster`: all must see both folders under the same paths.
+    cluster_timeout_s : float
+        Seconds after which the run ends if the cluster has no worker left.
 
     Returns
     -------
@@ -72,68 +99,37 @@ def extract_folder(audio_dir, out_dir, jobs=1, shard_tracks=None, cluster=None):
     Raises
     ------
     AudioError
-        If `audio_dir` is missing or holds no audio file.
+        If `audio_dir` is missing, cannot be read or holds no audio file.
     ValueError
-        If `out_dir` cannot be written to, or holds patches in the other layout.
+        If `out_dir` cannot be written to, holds patches in the other layout, or another process
+        is writing into it; or if `jobs` or `shard_tracks` is out of range.
+    OSError
+        If the disk is full.
     cluster.ClusterError
         If there is no such cluster, a worker does not see the folders, or workers keep dying.
     """
-    from joblib import Parallel, delayed
-    from tqdm import tqdm
-
     audio_dir, out_dir = Path(audio_dir), Path(out_dir)
-    if not audio_dir.is_dir():
-        raise AudioError(f"{audio_dir}: no such folder; a folder of audio files is needed")
-    n_tracks = sum(1 for _ in iterate_files(audio_dir, AUDIO_SUFFIXES))
-    if not n_tracks:
-        raise AudioError(f"{audio_dir}: holds no audio file ({' '.join(AUDIO_SUFFIXES)})")
+    check_jobs(jobs)
+    n_tracks, others = _count_tracks(audio_dir)
     _check_layout(out_dir, shard_tracks)
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out_dir).close()
-    except OSError as error:
-        raise ValueError(f"{out_dir}: cannot be written to ({error}); name another") from error
-    audio_dir, out_dir = audio_dir.absolute(), out_dir.absolute()
-    sources, shards = iterate_files(audio_dir, AUDIO_SUFFIXES), []
-    if shard_tracks:
-        tasks = ((_extract_shard, *shard) for shard in cut_shards(sources, shard_tracks))
-    else:
-        batches = iter(lambda: list(itertools.islice(sources, TRACKS_PER_TASK)), [])
-        tasks = ((_extract_files, "", batch) for batch in batches)
-
-    done = reused = failed = listed = 0
-
-    def make_tasks():
-        nonlocal listed
-        for task, name, some in tasks:
-            listed += len(some)
-            yield delayed(_run)(task, name, some, audio_dir, marker)
-
-    with _connect(cluster), new_file(out_dir / REPORT) as file:
+    with own_folder(out_dir), _connect(cluster, cluster_timeout_s):
+        audio_dir, out_dir = audio_dir.absolute(), out_dir.absolute()
+        _tidy(audio_dir, out_dir, shard_tracks)
+        counts, unreadable = Counter(), {}
+        tasks = _plan_tasks(audio_dir, shard_tracks, counts, unreadable)
+        n_tasks = -(-n_tracks // (shard_tracks or TRACKS_PER_TASK))
+        with new_file(out_dir / REPORT) as report:
+            # The temporary report is there as long as the run: workers look for it.
+            marker = Path(report.name)
+            tasks = ((*task, audio_dir, marker) for task in tasks)
+            outcomes = run_tasks(jobs, n_tasks, _run, tasks)
+            shards = _write_report(report, outcomes, counts, unreadable, n_tracks)
         if shard_tracks:
-            write_manifest(out_dir, shard_tracks=shard_tracks)  # without a list: not all are there
-        text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
-        report = csv.writer(text)
-        report.writerow(("path", "reason"))
-        marker = Path(file.name)
-        outcomes = Parallel(n_jobs=jobs, return_as="generator", batch_size=1)(make_tasks())
-        # disable=None: on a terminal only; tqdm writes to stderr.
-        with tqdm(desc="patches", total=n_tracks, unit="track", disable=None) as bar:
-            for shard, n_done, n_reused, reasons in outcomes:
-                report.writerows(reasons)
-                text.flush()
-                shards.append(shard)
-                done, reused, failed = done + n_done, reused + n_reused, failed + len(reasons)
-                bar.update(n_done + n_reused + len(reasons))
-        text.detach()
-        if done + reused + failed != listed:
-            raise RuntimeError(
-                f"{listed} tracks were listed, and {done + reused + failed} accounted for; what "
-                "was done is kept, run again to go on"
-            )
-        if shard_tracks:
+            remove_unfinished(out_dir, "shard-*")  # of a worker that died; another did its task
             write_manifest(out_dir, shard_tracks=shard_tracks, shards=shards)
-    return Extraction(done, reused, failed, out_dir / REPORT)
+        (out_dir / UNFINISHED).unlink(missing_ok=True)
+    numbers = counts["done"], counts["reused"], counts["failed"]
+    return Extraction(*numbers, out_dir / REPORT, others)
 
 
 def read_failed(report):
@@ -142,7 +138,7 @@ def read_failed(report):
     Parameters
     ----------
     report : Path
-        Of an `Extraction`.
+        Of an `Extraction`. The path of a folder, which could not be read, ends in a slash.
     """
     with open(report, encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = csv.reader(file)
@@ -150,34 +146,155 @@ def read_failed(report):
         yield from map(tuple, rows)
 
 
+# --- before the work ---
+
+
+def _count_tracks(audio_dir):
+    """Return the number of audio files, and how many others there are of each suffix."""
+    if not audio_dir.is_dir():
+        raise AudioError(f"{audio_dir}: no such folder; a folder of audio files is needed")
+    others, errors = Counter(), []
+
+    def count_other(name):
+        others[os.path.splitext(name)[1].lower()] += 1
+
+    names = iterate_files(
+        audio_dir,
+        AUDIO_SUFFIXES,
+        on_error=lambda *error: errors.append(error),
+        on_other=count_other,
+    )
+    n_tracks = sum(1 for _ in names)
+    if not n_tracks and errors:
+        folder, error = errors[0]
+        raise AudioError(f"{audio_dir / folder}: cannot be read ({error})")
+    if not n_tracks:
+        raise AudioError(f"{audio_dir}: holds no audio file ({' '.join(AUDIO_SUFFIXES)})")
+    return n_tracks, dict(others)
+
+
 def _check_layout(out_dir, shard_tracks):
     if shard_tracks is not None and shard_tracks < 1:
         raise ValueError(f"{shard_tracks} tracks a shard; at least 1 is needed, better 256")
-    manifest = read_manifest(out_dir)
-    there = manifest and manifest["shard_tracks"]
+    try:
+        there = (read_manifest(out_dir) or {}).get("shard_tracks")
+    except DamagedFileError:
+        if not shard_tracks:
+            raise
+        there = shard_tracks  # it is written anew
     if there and there != shard_tracks:
         raise ValueError(
             f"{out_dir}: holds shards of about {there} tracks; ask for the same "
             f"('extract --shard-tracks {there}'), or name another folder"
         )
-    if shard_tracks and not there and next(iterate_files(out_dir, (".mel.npy",)), None):
+    if shard_tracks and not there and _holds_patches(out_dir):
         raise ValueError(f"{out_dir}: holds a file for each track; name another folder for shards")
 
 
-def _connect(cluster):
+def _holds_patches(folder):
+    return folder.exists() and next(iterate_files(folder, (SUFFIX,)), None) is not None
+
+
+def _tidy(audio_dir, out_dir, shard_tracks):
+    """Remove files that are out of date, and what killed runs left; mark the run as begun."""
+    (out_dir / REPORT).unlink(missing_ok=True)
+    remove_unfinished(out_dir)
+    if shard_tracks:
+        write_manifest(out_dir, shard_tracks=shard_tracks)  # without a list: not all are there
+        return
+    (out_dir / UNFINISHED).touch()
+    for name in _find_stale(audio_dir, out_dir):
+        _remove_patches(out_dir, name)
+
+
+def _find_stale(audio_dir, out_dir, within=""):
+    """Yield the tracks that have patches and a .json in `out_dir`, but no audio in `audio_dir`."""
+    try:
+        there = set(list_folder(audio_dir / within, AUDIO_SUFFIXES))
+    except OSError:  # gone, or it cannot be read, which will be reported
+        there = set()
+    remove_unfinished(out_dir / within)
+    for name in list_folder(out_dir / within, (SUFFIX,)):
+        if name.endswith("/"):
+            # Where the audio has no such folder, the names inside are not found either.
+            yield from _find_stale(audio_dir, out_dir, within + name)
+        elif (source := name.removesuffix(SUFFIX)) not in there:
+            if os.path.lexists(_patch_paths(out_dir, within + source)[1]):
+                yield within + source
+
+
+def _remove_patches(out_dir, source):
+    for path in _patch_paths(out_dir, source):
+        if not path.is_dir():  # a folder of that name holds no patches
+            path.unlink(missing_ok=True)
+
+
+def _connect(cluster, timeout_s):
     if cluster is None:
         return nullcontext()
     from .cluster import connect
 
-    return connect(cluster)
+    return connect(cluster, lost_timeout_s=timeout_s)
+
+
+# --- the tasks, listed and accounted for ---
+
+
+def _plan_tasks(audio_dir, shard_tracks, counts, unreadable):
+    """Yield (function, shard, sources); count what is listed, note folders that are unreadable."""
+
+    def note(folder, error):
+        unreadable[folder] = f"cannot be read ({error.strerror or error})"
+
+    sources = iterate_files(audio_dir, AUDIO_SUFFIXES, on_error=note)
+    if shard_tracks:
+        tasks = ((_extract_shard, *shard) for shard in cut_shards(sources, shard_tracks))
+    else:
+        batches = iter(lambda: list(itertools.islice(sources, TRACKS_PER_TASK)), [])
+        tasks = ((_extract_files, "", batch) for batch in batches)
+    for task in tasks:
+        counts["listed"] += len(task[2])
+        yield task
+
+
+def _write_report(file, outcomes, counts, unreadable, n_tracks):
+    """Write failed.csv as the outcomes come; return the names of the shards."""
+    from tqdm import tqdm
+
+    text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
+    report, shards = csv.writer(text), []
+    report.writerow(("path", "reason"))
+    # disable=None: on a terminal only; tqdm writes to stderr.
+    with tqdm(desc="patches", total=n_tracks, unit="track", disable=None) as bar:
+        for shard, done, reused, failed in outcomes:
+            report.writerows(failed)
+            text.flush()
+            shards.append(shard)
+            counts.update(done=done, reused=reused, failed=len(failed))
+            bar.update(done + reused + len(failed))
+    n_accounted = counts["done"] + counts["reused"] + counts["failed"]
+    if n_accounted != counts["listed"]:
+        raise RuntimeError(
+            f"{counts['listed']} tracks were listed, and {n_accounted} accounted for; what "
+            "was done is kept, run again to go on"
+        )
+    report.writerows(sorted(unreadable.items()))
+    counts["failed"] += len(unreadable)
+    text.detach()  # else it would close the file
+    return shards
+
+
+# --- a task, in a worker process ---
 
 
 def _run(task, name, sources, audio_dir, marker):
-    """Do a task, wherever this is: (its name, tracks done, reused, [(failed source, reason)])."""
+    """Do a task: (its name, tracks done, tracks reused, [(failed source, reason)])."""
+    # Without this check a machine that lacks the shared folders would report every track as
+    # failed, or write patches to its own disk.
     folders = [] if marker.exists() else [marker.parent]
     if not any(os.path.lexists(audio_dir / source) for source in sources):
         folders.append(audio_dir)
-    if folders:  # else it would report every track as failed, or hide patches on its own disk
+    if folders:
         raise FileNotFoundError(
             f"{socket.gethostname()} does not see the files in {' and '.join(map(str, folders))}: "
             "they were removed, or are not on a file system shared under this path"
@@ -186,75 +303,94 @@ def _run(task, name, sources, audio_dir, marker):
 
 
 def _extract_files(audio_dir, out_dir, _, sources):
-    count, failed = dict(done=0, reused=0), []
+    """Write a file for each track: (tracks done, reused, [(failed source, reason)])."""
+    counts, failed = Counter(), []
     for source in sources:
         try:
-            count[_extract_file(audio_dir, out_dir, source)] += 1
+            counts[_extract_file(audio_dir, out_dir, source)] += 1
         except (AudioError, OSError) as error:
-            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            if getattr(error, "errno", None) in DISK_FULL:
                 raise  # no fault of the track
-            failed.append((source, str(error).removeprefix(f"{audio_dir / source}: ")))
-    return *count.values(), failed
+            _remove_patches(out_dir, source)  # of what the file was before
+            failed.append((source, _give_reason(error, audio_dir / source)))
+    return counts["done"], counts["reused"], failed
 
 
 def _extract_file(audio_dir, out_dir, source):
     sha256 = _hash(audio_dir / source)
-    patches_path, json_path = (out_dir / f"{source}.mel.{kind}" for kind in ("npy", "json"))
+    patches_path, json_path = _patch_paths(out_dir, source)
     if _is_extracted(patches_path, json_path, sha256):
         return "reused"
     track, patches = _extract_track(audio_dir, source, sha256)
     made_from = json.dumps(track | dict(settings=SETTINGS, versions=find_versions()), indent=1)
     patches_path.parent.mkdir(parents=True, exist_ok=True)
-    json_path.unlink(missing_ok=True)  # or, interrupted, it would vouch for other patches
     with new_file(patches_path) as file:
-        np.save(file, patches, allow_pickle=False)
-    with new_file(json_path) as file:
-        file.write(made_from.encode())
+        write_patches(file, [patches])
+        # In this order patches always have a .json that is theirs, also after a kill in between.
+        patches_path.unlink(missing_ok=True)
+        with new_file(json_path) as json_file:
+            json_file.write(made_from.encode())
     return "done"
 
 
+def _patch_paths(out_dir, source):
+    return out_dir / f"{source}{SUFFIX}", out_dir / f"{source}.mel.json"
+
+
 def _is_extracted(patches_path, json_path, sha256):
+    """Return whether good patches of this audio, made with these settings, are there."""
     try:
-        made_from = dict(json.loads(json_path.read_bytes()))
-        patches = np.load(patches_path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError, TypeError):
+        made_from = read_json(json_path)
+        patches = map_array(patches_path)
+    except (OSError, DamagedFileError):
         return False
     same = made_from.get("settings") == SETTINGS and made_from.get("source_sha256") == sha256
-    return same and patches.shape == (made_from.get("n_patches"), PATCH_SIZE)
+    return same and is_patches(patches, made_from.get("n_patches"))
 
 
 def _extract_shard(audio_dir, out_dir, shard, sources):
+    """Bring a shard up to date: (tracks done, reused, [(failed source, reason)]).
+
+    Tracks that are already there and unchanged are copied. The others are extracted, also those
+    that failed before. If nothing changes, the shard is not written again.
+    """
     path = out_dir / f"shard-{shard}.npy"
-    old, old_patches, old_failed = read_shard(path) or ({}, None, None)
-    failed = {}  # source -> reason
-
-    def attempt(function, *arguments, source):
-        try:
-            return function(*arguments)
-        except (AudioError, OSError) as error:
-            failed[source] = str(error).removeprefix(f"{audio_dir / source}: ")
-
-    def extract(source):
-        return attempt(_extract_track, audio_dir, source, sha256[source], source=source)
-
-    def make_tracks():
-        for source in sources:
-            if source in kept:
-                start, n = old[source]["start"], old[source]["n_patches"]
-                yield old[source], old_patches[start : start + n]
-            elif source not in failed and (extracted := extract(source)):
-                track, patches = extracted
-                yield track | dict(versions=find_versions()), patches
-
-    sha256 = {s: attempt(_hash, audio_dir / s, source=s) for s in sources}
-    kept = {s for s, track in old.items() if track["source_sha256"] == sha256.get(s)}
-    new = [s for s in sources if s not in kept and s not in failed]
-    # What failed before is tried again, and only if it succeeds is the shard another.
-    if old_patches is None or len(kept) < len(old) or any(map(extract, new)):
-        write_shard(path, make_tracks(), failed)
-    elif old_failed != [list(row) for row in sorted(failed.items())]:
-        write_index(path, list(old.values()), failed)
+    old = read_shard(path)
+    sha256, failed = _hash_all(audio_dir, sources)
+    kept = [s for s in sources if old and s in sha256 and old.sha256(s) == sha256[s]]
+    missing = sorted(sha256.keys() - set(kept))
+    extracted = _extract_tracks(audio_dir, missing, sha256, failed)
+    first = list(itertools.islice(extracted, 1))
+    if not old or len(kept) < len(old.tracks) or first:
+        extracted = itertools.chain([first.pop()] if first else [], extracted)
+        copied = (old.read(source) for source in kept)
+        tracks = heapq.merge(copied, extracted, key=lambda track: track[0]["source"])
+        write_shard(path, tracks, failed)
+    elif old.failed != failed:
+        write_index(path, list(old.tracks.values()), failed)
     return len(sources) - len(kept) - len(failed), len(kept), sorted(failed.items())
+
+
+def _hash_all(audio_dir, sources):
+    """Return the SHA-256 of every file, by its name, and the reasons for those without one."""
+    sha256, failed = {}, {}
+    for source in sources:
+        try:
+            sha256[source] = _hash(audio_dir / source)
+        except (AudioError, OSError) as error:
+            failed[source] = _give_reason(error, audio_dir / source)
+    return sha256, failed
+
+
+def _extract_tracks(audio_dir, sources, sha256, failed):
+    """Yield the facts about a track, and its patches; add tracks that fail to `failed`."""
+    for source in sources:
+        try:
+            track, patches = _extract_track(audio_dir, source, sha256[source])
+        except (AudioError, OSError) as error:
+            failed[source] = _give_reason(error, audio_dir / source)
+        else:
+            yield track | dict(versions=find_versions()), patches
 
 
 def _hash(path):
@@ -265,7 +401,11 @@ def _hash(path):
 
 
 def _extract_track(audio_dir, source, sha256):
-    """Return (what is said of a track, its patches)."""
+    """Return the facts about a track, and its patches."""
     patches, facts = extract_file(audio_dir / source)
     made_from = dict(source=source, source_sha256=sha256, **facts, n_patches=len(patches))
     return made_from, patches
+
+
+def _give_reason(error, path):
+    return str(error).removeprefix(f"{path}: ")

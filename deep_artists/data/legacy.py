@@ -1,20 +1,20 @@
 """Read the pickles of 2013, running none of what is in them.
 
-Files: Python 2 pickles of protocol 0, plain or gzip (told by the first bytes, not by the name). A
+The files are Python 2 pickles of protocol 0, plain or gzip (the first bytes tell, not the name). A
 set is ``[train, valid, test]`` of (x, y); a model is ``{'l0': layer}``, or l0, l2 and l3 from the
 notebook, whose layers hold Theano shared variables. Neither Theano nor PyTensor is needed.
 
 A pickle is a program for a small stack machine, and loading one with `pickle` runs it. Here:
 
-- Of the machine only the opcodes of protocol 0 that those files use exist.
+- Only those opcodes of protocol 0 exist that the files of 2013 use.
 - GLOBAL and INST import nothing: a class or callable on a short list becomes a `_Record` of its
   name, any other is refused by name. REDUCE calls nothing: it knows three names, each with the
   arguments written in 2013. BUILD only stores a state in a `_Record`, which has no methods. So
   no value of the file is ever called, and none can set an attribute.
-- Keys are strings, and no container is walked, compared, hashed or printed, so cycles and
-  structures that double at every level cost nothing.
-- Memory follows what was read, never what a length claims: decompressed bytes, opcodes and short
-  lines are bounded, and the arrays together may not exceed the bytes read.
+- Keys are strings, and no container is walked, compared, hashed or printed. So cycles, and
+  structures that double at every level, do no harm.
+- Memory grows with the bytes read, never with a length that the file claims: decompressed bytes,
+  opcodes and short lines are bounded, and the arrays together may not exceed the bytes read.
 """
 
 import codecs
@@ -42,7 +42,7 @@ _NAMES |= {"numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"}
 
 
 class LegacyPickleError(ValueError):
-    """The file is no pickle of 2013, is damaged, or asks for something that is refused."""
+    """A file that is no pickle of 2013, is damaged, or asks for something that is refused."""
 
 
 def _need(condition, message):
@@ -52,7 +52,7 @@ def _need(condition, message):
 
 @dataclass(eq=False, slots=True)
 class _Record:
-    """A class, callable or object of the pickle: the name, and the state an object was given."""
+    """What stands for a class, callable or object of the pickle: its name, and its state."""
 
     name: str
     state: object = None
@@ -65,7 +65,7 @@ class _Lines:
         self.stream, self.max_bytes, self.n_bytes, self.n_opcodes = stream, max_bytes, 0, 0
 
     def read(self, size):
-        self.n_opcodes += 1  # protocol 0 reads its opcodes so, and nothing else
+        self.n_opcodes += 1  # in protocol 0 only opcodes are read by number of bytes
         _need(self.n_opcodes <= _MAX_OPCODES, f"it has more than {_MAX_OPCODES} opcodes")
         return self.stream.read(size)
 
@@ -166,7 +166,7 @@ class _Reader(pickle._Unpickler):
 
 @contextmanager
 def _opened(path, max_bytes):
-    """Yield the root of the pickle; whatever is wrong with it raises LegacyPickleError."""
+    """Yield the root object of a pickle; LegacyPickleError if anything is wrong with it."""
     with open(path, "rb") as file:
         try:
             packed = file.peek(2)[:2] == b"\x1f\x8b"
@@ -178,7 +178,7 @@ def _opened(path, max_bytes):
             raise LegacyPickleError(f"{path}: {error}") from None
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk's fault
+                raise  # the disk fails, not the pickle
             raise LegacyPickleError(
                 f"{path}: it is no pickle of protocol 0, or is damaged ({type(error).__name__})"
             ) from error
@@ -231,8 +231,10 @@ def load_dataset(path, max_bytes=4 * 2**30):
             _need(type(pair) in (list, tuple) and len(pair) == 2, f"{part} is no pair (x, y)")
             x = _array(pair[0], f"x of {part}", 2, "float32")
             y = _array(pair[1], f"y of {part}", 1, "int64")
-            fit = x.shape == (len(y), 2560)
-            _need(fit, f"{part} has x {x.shape} and y {y.shape}, not (n, 2560) and (n,)")
+            _need(
+                x.shape == (len(y), 2560),
+                f"{part} has x {x.shape} and y {y.shape}, not (n, 2560) and (n,)",
+            )
             _need(y.min() >= 0, f"y of {part} holds a negative label")
             datasets.append((x, y))
         return datasets
@@ -274,12 +276,33 @@ def load_model(path, max_bytes=2**29):
                 storage = _state(container, what, [_CONTAINER], dict).get("storage")
                 _need(type(storage) is list and len(storage) == 1, f"{what} holds no value")
                 arrays[f"{name}_{letter}"] = _array(storage[0], what, ndim, "float32", "float64")
-        n_out = {name[:-2]: len(b) for name, b in arrays.items() if name.endswith("_b")}
-        W_shapes = {name: arrays[f"{name}_W"].shape for name in n_out}
-        n_in = {name: shape[name == "conv"] for name, shape in W_shapes.items()}
-        fit = all(shape[name != "conv"] == n_out[name] for name, shape in W_shapes.items())
-        fit &= n_in.get("conv", 1) == 1 and n_in.get("hidden", 0) % n_out.get("conv", 1) == 0
-        fit &= not n_out.keys() >= {"hidden", "softmax"} or n_in["softmax"] == n_out["hidden"]
-        _need(fit, f"its arrays do not fit together: W {W_shapes}, lengths of b {n_out}")
+        _check_fit(arrays)
         _need(len({values.dtype for values in arrays.values()}) == 1, "its arrays differ in dtype")
         return arrays
+
+
+def _check_fit(arrays):
+    """Refuse layers that make no network together."""
+    names = [name for name, *_ in _LAYERS.values() if f"{name}_W" in arrays]
+    W_shapes = {name: arrays[f"{name}_W"].shape for name in names}
+    b_lengths = {name: len(arrays[f"{name}_b"]) for name in names}
+
+    def need_fit(condition, what):
+        shapes = f"W {W_shapes}, lengths of b {b_lengths}"
+        _need(condition, f"its arrays do not fit together ({what}): {shapes}")
+
+    for name, shape in W_shapes.items():
+        n_out = shape[0] if name == "conv" else shape[1]
+        need_fit(
+            b_lengths[name] == n_out, f"{name} needs an entry of b for each of {n_out} outputs"
+        )
+    if "conv" in names:
+        need_fit(W_shapes["conv"][1] == 1, "conv must have one input map")
+    if "conv" in names and "hidden" in names:
+        n_in, n_maps = W_shapes["hidden"][0], b_lengths["conv"]
+        need_fit(n_in % n_maps == 0, f"hidden must have inputs for {n_maps} maps of one size")
+    if "hidden" in names and "softmax" in names:
+        n_in, n_hidden = W_shapes["softmax"][0], b_lengths["hidden"]
+        need_fit(
+            n_in == n_hidden, f"softmax must have an input for each of {n_hidden} hidden units"
+        )

@@ -5,11 +5,14 @@ import mmap
 
 import numpy as np
 
-PIECE = 256  # rows read at a time where all are read once, 2.6 MB of float32
+PIECE = 256  # rows in a piece, 2.6 MB of float32
 
 
 def read_pieces(x, rows=PIECE):
-    """Yield the rows of an array, some at a time; drop the pages of a mapped file behind it."""
+    """Yield the rows of an array, some at a time.
+
+    If it is a mapped file, the pages that were read are dropped from memory each time.
+    """
     for i in range(0, len(x), rows):
         yield x[i : i + rows]
         drop_pages(x)
@@ -22,14 +25,15 @@ def check_finite(x, name, floatX, hashed=True):
     ----------
     x : np.ndarray
     name : str
-        For the message.
+        What the message calls it.
     floatX : {'float32', 'float64'}
     hashed : bool
+        Whether to compute the hash.
 
     Returns
     -------
     str or None
-        The SHA-256 of the values, if asked for.
+        The SHA-256 of the values, if `hashed`.
 
     Raises
     ------
@@ -50,11 +54,11 @@ def check_finite(x, name, floatX, hashed=True):
 
 
 def find_mapping(x):
-    """Return the memory map that an array views, and its offset there; None, 0 if there is none."""
+    """Return the memory map behind an array and the array's offset in it; or None and 0."""
     root = x
     while isinstance(root, np.ndarray):
         if isinstance(root, np.memmap) and isinstance(root.base, mmap.mmap):
-            if root.mode == "c":  # copied on write: giving pages back would lose what was written
+            if root.mode == "c":  # copy on write: dropping pages would lose what was written
                 break
             start = root.offset % mmap.ALLOCATIONGRANULARITY
             return root.base, start + x.ctypes.data - root.ctypes.data

@@ -3,7 +3,8 @@
 Audio is mono at 22050 Hz, amplitudes in -1 .. 1, and only the last 30 s count. Its mel power
 spectrogram, without logarithm or normalisation, is cut into patches of 64 bands x 40 frames
 (0.232 s). A patch is a row of 2560 float32, mel-major: ``row.reshape(64, 40)[mel, frame]``.
-Everything before that last cast is float64, and nothing goes through BLAS, whose bits vary.
+All is computed in float64 and rounded to float32 at the end. BLAS is not used, because its bits
+differ from one processor to another.
 """
 
 import math
@@ -18,18 +19,21 @@ PATCH_SIZE = N_MELS * N_FRAMES
 CLIP_S = 30
 MIN_SAMPLES = N_FFT + (N_FRAMES - 1) * HOP_LENGTH  # one patch
 RES_TYPE = "soxr_vhq"  # that of `mel.resample`
-RESAMPLE_MARGIN_S = 1  # taken before the clip: the resampler's onset must lie outside it
+RESAMPLE_MARGIN_S = 1  # resampled before the clip and cut off: the resampler needs a run-up
 
 SETTINGS = dict(sr_hz=SR_HZ, clip_s=CLIP_S, n_fft=N_FFT, hop_length=HOP_LENGTH, window="hann")
 SETTINGS |= dict(center=False, power=2.0, n_mels=N_MELS, fmin_hz=FMIN_HZ, fmax_hz=FMAX_HZ)
 SETTINGS |= dict(htk=False, norm="slaney", n_frames=N_FRAMES)
 SETTINGS |= dict(res_type=RES_TYPE, resample_margin_s=RESAMPLE_MARGIN_S)
 
-AUDIO_SUFFIXES = tuple(
-    [".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"]
+# libsndfile decodes the first line. Of the others it may refuse a file, which is then reported.
+AUDIO_SUFFIXES = (
+    *".aif .aiff .au .caf .flac .mp3 .oga .ogg .opus .w64 .wav".split(),
+    *".aac .ac3 .aifc .alac .amr .ape .dff .dsf .m4a .m4b .mka".split(),
+    *".mp2 .mpc .ra .spx .tta .wma .wv".split(),
 )
 MIN_SOURCE_SR_HZ, MAX_SOURCE_SR_HZ = 1_000, 768_000
-BLOCK_VALUES = 2**24  # decoded at once, 128 MiB: six minutes at 22050 Hz stereo
+BLOCK_VALUES = 2**24  # samples decoded at a time, 128 MiB: six minutes at 22050 Hz stereo
 
 
 class AudioError(ValueError):
@@ -112,7 +116,10 @@ def _average(y):
 
 
 def _read(path):
-    """Decode a file in bounded memory: (the mono end of it, sample rate, channels)."""
+    """Decode a file block by block, and return the end of it, its sample rate and channels.
+
+    The end is mono, and long enough for the clip with the margin that resampling needs.
+    """
     import soundfile
 
     if not os.path.isfile(path):
@@ -121,9 +128,13 @@ def _read(path):
         # Absolute: to libsndfile '-' is the standard input. Bytes: names need not be UTF-8.
         with soundfile.SoundFile(os.fsencode(os.path.abspath(path))) as file:
             sr, channels = file.samplerate, file.channels
+            if file.format == "RAW":  # libsndfile goes by the name where it knows no header
+                raise AudioError(
+                    f"{path}: has no header that says what it holds; convert it to FLAC"
+                )
             step, n_needed = _resampling_grid(sr, path)
             y, n_read = np.zeros(0), 0
-            # Never by what the header says of the length, which may be absurd.
+            # Read to the end: the length in the header may be wrong.
             while len(x := file.read(BLOCK_VALUES // channels, "float64", always_2d=True)):
                 n_read += len(x)
                 y = np.concatenate([y, _average(x.T)])[-(n_needed + step) :]
@@ -137,7 +148,11 @@ def _read(path):
 
 
 def _resampling_grid(sr, name):
-    """Return (input samples between two that output samples fall on, samples needed)."""
+    """Return two numbers of input samples: the step, and how many are needed.
+
+    Input and output samples coincide once in every step, so a clip that begins on a multiple of
+    the step is resampled as the whole recording would be.
+    """
     if not MIN_SOURCE_SR_HZ <= sr <= MAX_SOURCE_SR_HZ or sr != int(sr):
         bounds = f"{MIN_SOURCE_SR_HZ} to {MAX_SOURCE_SR_HZ}"
         raise AudioError(f"{name}: sample rate is {sr} Hz; a whole number, {bounds}, is needed")
@@ -146,7 +161,10 @@ def _resampling_grid(sr, name):
 
 
 def _clip(y, sr, name):
-    """Return the last 30 s at 22050 Hz; what lies long before is dropped, then resampled."""
+    """Return the last 30 s at 22050 Hz.
+
+    What lies before them, but for a margin, is dropped first, so that it is not resampled.
+    """
     step, n_needed = _resampling_grid(sr, name)
     y = y[max(0, len(y) - n_needed) // step * step :]
     if not np.isfinite(y).all():
@@ -163,6 +181,7 @@ def _clip(y, sr, name):
 
 
 def _cut(y, name):
+    """Return the patches of audio at 22050 Hz: (n_patches, 2560) float32."""
     with np.errstate(over="ignore", invalid="ignore"):  # reported below
         mel = mel_power(y)
         n_patches = mel.shape[1] // N_FRAMES

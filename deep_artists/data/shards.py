@@ -3,11 +3,11 @@
 ``shard-<id>.npy`` holds the patches of some hundred tracks that follow each other in sorted
 order, float32 (n, 2560), and ``shard-<id>.json`` beside it says where each track starts, from
 which audio it was made (SHA-256), with which settings and versions, and what failed.
-``shards.json`` lists the shards once all are there; any other shard in the folder is not part of
-it, and may be deleted.
+``shards.json`` lists the shards once all are there; a shard that it does not list is left over
+from an earlier run and may be deleted.
 
-A shard ends where the hash of a track's name says so, and is named by that hash. So tracks that
-are added or removed alter the shards they lie in, and no others.
+Where a shard ends is decided by the hash of its last track's name, which also names the shard. So
+adding or removing a track changes the shard it lies in, perhaps the next one, and no others.
 """
 
 import bisect
@@ -18,7 +18,8 @@ import os
 
 import numpy as np
 
-from .files import new_file
+from .arrays import map_array
+from .files import DamagedFileError, new_file, read_json
 from .patches import PATCH_SIZE, SETTINGS
 
 FORMAT = 1
@@ -26,7 +27,18 @@ MANIFEST = "shards.json"
 
 
 def cut_shards(sources, n_tracks):
-    """Yield (id, sources) of shards of about `n_tracks` tracks: half of it at least, at most twice.
+    """Group tracks into shards of about `n_tracks` tracks: at least half, at most twice as many.
+
+    Parameters
+    ----------
+    sources : iterable of str
+        Sorted.
+    n_tracks : int
+
+    Yields
+    ------
+    (str, list of str)
+        Id of a shard, 16 hexadecimal digits, and its tracks. The last one may be smaller.
 
     Examples
     --------
@@ -55,37 +67,61 @@ def write_shard(path, tracks, failed):
     path : Path
         Ends in ``.npy``.
     tracks : iterable of (dict, np.ndarray [shape=(n_patches, 2560), dtype=float32])
-        What is to be said of a track: ``source``, ``source_sha256``, ``versions`` and more; and
-        its patches.
+        The facts about a track (``source``, ``source_sha256``, ``versions`` and more), and its
+        patches.
     failed : dict of str to str
-        Source to reason. Read after the tracks, which may add to it.
+        Source to reason. It is read when all tracks were taken, so the iterable may add to it.
     """
     index, n = [], 0
-    for unfinished in path.parent.glob(f".{path.stem}.*.tmp"):  # of a process that was killed
-        unfinished.unlink(missing_ok=True)
-    with new_file(path, f"{path.stem}.") as file:
-        file.write(make_header(0))
+
+    def take_patches():
+        nonlocal n
         for track, patches in tracks:
             index.append(track | dict(start=n, n_patches=len(patches)))
-            file.write(np.ascontiguousarray(patches, np.float32).data)
             n += len(patches)
-        file.seek(0)
-        file.write(make_header(n))
-        path.with_suffix(".json").unlink(missing_ok=True)  # or, interrupted, it vouches for others
+            yield patches
+
+    with new_file(path) as file:
+        write_patches(file, take_patches())
+        # Interrupted before the new index is there, the old one would vouch for other patches.
+        path.with_suffix(".json").unlink(missing_ok=True)
     write_index(path, index, failed)
 
 
-def make_header(n):
-    """Return the start of an .npy file of n patches, as long for any n."""
+def write_patches(file, parts):
+    """Write patches that come in parts as one .npy file.
+
+    Parameters
+    ----------
+    file : binary file
+        Empty.
+    parts : iterable of np.ndarray [shape=(n, 2560), dtype=float32]
+    """
+    n = 0
+    file.write(_make_header(0))
+    for patches in parts:
+        file.write(np.ascontiguousarray(patches, np.float32).data)
+        n += len(patches)
+    file.seek(0)
+    file.write(_make_header(n))
+
+
+def _make_header(n):
+    """Return the header of an .npy file of n patches; its length is the same for any n."""
     header = io.BytesIO()
     about = dict(descr="<f4", fortran_order=False, shape=(n, PATCH_SIZE))
     np.lib.format.write_array_header_1_0(header, about)
     return header.getvalue()
 
 
+def is_patches(array, n):
+    """Return whether an array has the dtype and the shape of n patches."""
+    return array.dtype == np.float32 and array.shape == (n, PATCH_SIZE)
+
+
 def write_index(path, tracks, failed):
-    """Write what vouches for a shard: its tracks, in the order of their patches."""
-    versions = []  # a few, which the tracks name by their place
+    """Write the index of a shard: its tracks, in the order of their patches, and what failed."""
+    versions = []  # a few; in the file, a track has the index of its versions in this list
     for track in tracks:
         if track["versions"] not in versions:
             versions.append(track["versions"])
@@ -101,37 +137,69 @@ def read_index(path):
 
     Raises
     ------
-    EOFError
-        If it is missing or damaged.
+    DamagedFileError
+        If it is damaged: a field is missing or of another type, or the tracks do not follow each
+        other.
+    OSError
+        If it is missing or cannot be read.
     """
+    path = path.with_suffix(".json")
+    index = read_json(path, format=int, settings=dict, versions=list, tracks=list, failed=list)
+    if index["format"] != FORMAT:
+        raise DamagedFileError(
+            f"{path}: its format is {index['format']}; this program reads {FORMAT}"
+        )
+    n = 0
     try:
-        index = json.loads(path.with_suffix(".json").read_bytes())
-        if index["format"] != FORMAT:
-            raise ValueError(f"its format is {index['format']}; this program reads {FORMAT}")
         for track in index["tracks"]:
+            start, n_patches = track["start"], track["n_patches"]
+            texts = isinstance(track["source"] + track["source_sha256"], str)
+            numbers = isinstance(start, int) and isinstance(n_patches, int)
+            if not texts or not numbers or start != n or n_patches < 0:
+                raise ValueError(f"its track {track['source']!r} is out of place")
+            n += n_patches
             track["versions"] = index["versions"][track["versions"]]
-            track["source"], track["source_sha256"], track["start"] + track["n_patches"]
-        index["settings"], index["failed"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise EOFError(f"{path.with_suffix('.json')}: {error!r}") from error
+        index["failed"] = {str(source): str(reason) for source, reason in index["failed"]}
+    except (ValueError, LookupError, TypeError) as error:
+        raise DamagedFileError(f"{path}: is damaged ({error!r})") from error
     return index
 
 
-def read_shard(path):
-    """Return what a shard holds that is good today: (tracks by source, patches, failed).
+class OldShard:
+    """A shard that an earlier run wrote.
 
-    Nothing of a shard that is missing, damaged or of other settings.
+    Attributes
+    ----------
+    tracks : dict of str to dict
+        The facts about every track, by its source, in the order of the patches.
+    failed : dict of str to str
+        Source to reason.
     """
+
+    def __init__(self, tracks, patches, failed):
+        self.tracks, self.failed, self._patches = tracks, failed, patches
+
+    def sha256(self, source):
+        """Return the SHA-256 of the audio that a track was made from; None if it is not there."""
+        return self.tracks.get(source, {}).get("source_sha256")
+
+    def read(self, source):
+        """Return the facts about a track, and its patches."""
+        track = self.tracks[source]
+        return track, self._patches[track["start"] :][: track["n_patches"]]
+
+
+def read_shard(path):
+    """Return an OldShard; None of one that is missing, damaged or was made with other settings."""
     try:
-        index = read_index(path)
-        patches = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError):
+        index, patches = read_index(path), map_array(path)
+    except (OSError, DamagedFileError):
         return None
-    tracks = index["tracks"]
-    n = sum(track["n_patches"] for track in tracks)
-    if index["settings"] != SETTINGS or patches.shape != (n, PATCH_SIZE):
+    tracks = {track["source"]: track for track in index["tracks"]}
+    n = sum(track["n_patches"] for track in index["tracks"])
+    if index["settings"] != SETTINGS or not is_patches(patches, n):
         return None
-    return {track["source"]: track for track in tracks}, patches, index["failed"]
+    return OldShard(tracks, patches, index["failed"])
 
 
 class Shards:
@@ -149,20 +217,23 @@ class Shards:
     Raises
     ------
     ValueError
-        If the extraction that writes the folder has not ended, or an index is damaged.
+        If the extraction of the folder has not ended, or an index is damaged.
     """
 
     def __init__(self, folder):
         self.folder, self.shards, self.settings, tracks = folder, [], [], []
+        shards = (read_manifest(folder) or {}).get("shards")
+        if shards is None:
+            raise ValueError(f"{folder}: not all shards are there; extract again")
         try:
-            for shard in (read_manifest(folder) or {})["shards"]:
+            for shard in shards:
                 path = folder / f"shard-{shard}.npy"
                 index = read_index(path)
                 places = [(t["source"], t["start"], t["n_patches"]) for t in index["tracks"]]
                 tracks += [(name, len(self.shards), start, n) for name, start, n in places]
                 self.shards.append(path)
                 self.settings.append(index["settings"])
-        except (EOFError, LookupError) as error:
+        except (OSError, DamagedFileError) as error:
             raise ValueError(
                 f"{folder}: not all shards are there ({error}); extract again"
             ) from error
@@ -171,41 +242,49 @@ class Shards:
         self._places = np.array([place for _, *place in tracks], np.int64).reshape(-1, 3)
 
     def open(self, name):
-        """Return (patches, settings) of a track; EOFError if they are damaged."""
+        """Return (patches, settings) of a track; DamagedFileError if they are damaged."""
         shard, start, n = self._places[bisect.bisect_left(self.names, name)].tolist()
         path = self.shards[shard]
-        try:
-            patches = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
-            raise EOFError(f"{path}: {error}") from error
+        patches = map_array(path)
         if patches.dtype != np.float32 or patches.shape[1:] != (PATCH_SIZE,):
-            raise EOFError(f"{path}: holds {patches.dtype} {patches.shape}")
+            raise DamagedFileError(f"{path}: holds {patches.dtype} {patches.shape}")
         if len(patches) < start + n:
-            raise EOFError(f"{path}: holds {len(patches)} patches; {start + n} are needed")
+            raise DamagedFileError(f"{path}: holds {len(patches)} patches; {start + n} are needed")
         return patches[start : start + n], self.settings[shard]
 
 
 def read_manifest(folder):
-    """Return what is said of all the shards of a folder; None if it holds none.
+    """Read shards.json; None if the folder has none.
 
     Returns
     -------
     dict
-        ``format`` int, ``shard_tracks`` int and, once all are there, ``shards``: list of str, ids.
+        ``format`` int, ``shard_tracks`` int and, once all shards are there, ``shards``, a list of
+        their ids.
+
+    Raises
+    ------
+    DamagedFileError
+        If it is damaged.
+    ValueError
+        If it is of another format.
     """
     path = folder / MANIFEST
     try:
-        manifest = dict(json.loads(path.read_bytes()))
-        if manifest["format"] != FORMAT:
-            raise ValueError(f"its format is {manifest['format']}; this program reads {FORMAT}")
-        manifest["shard_tracks"]
-    except OSError:
+        manifest = read_json(path, format=int, shard_tracks=int)
+        shards = manifest.get("shards", [])
+        if not isinstance(shards, list) or not all(isinstance(name, str) for name in shards):
+            raise DamagedFileError(f"{path}: is damaged, its shards are no list of names")
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(f"{path}: is damaged ({error!r}); delete it and extract again") from error
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{error}; extract again with --shard-tracks") from error
+    if manifest["format"] != FORMAT:
+        raise ValueError(f"{path}: has format {manifest['format']}; this program reads {FORMAT}")
     return manifest
 
 
 def write_manifest(folder, **about):
+    """Write shards.json; `about` is ``shard_tracks`` and, at the end, ``shards``."""
     with new_file(folder / MANIFEST) as file:
         file.write(json.dumps(dict(format=FORMAT, **about), indent=1).encode())

@@ -4,7 +4,6 @@ A track is named by the path of its audio file, with forward slashes.
 """
 
 import csv
-import json
 import os
 import posixpath
 import sys
@@ -13,38 +12,69 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .files import find_files
+from .arrays import map_rows
+from .files import find_files, read_json
 from .patches import PATCH_SIZE
 from .shards import MANIFEST, Shards
 
 SPLITS = ("train", "valid", "test")
 SUFFIX = ".mel.npy"
+UNFINISHED = ".unfinished"  # in a folder of patch files as long as not all are there
 
 
 class Track(NamedTuple):
-    """A labelled patch file."""
+    """A track that has patches and a label."""
 
-    name: str  # path in the patch folder, less the suffix .mel.npy
+    name: str  # path of the audio file in its folder
     artist: str
-    group: str  # tracks of one group are never split; the name itself if there is none
+    group: str  # tracks of one group go to the same part; a track without group is its own
 
 
 class PatchFiles:
-    """The tracks of a folder of ``*.mel.npy``; `Shards` are those of a folder of shards."""
+    """The tracks of a folder that holds a ``.mel.npy`` for each; see also `shards.Shards`.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Attributes
+    ----------
+    names : list of str
+        Of the audio files, sorted; none if the folder is not there.
+
+    Raises
+    ------
+    ValueError
+        If a folder cannot be read: its tracks would go missing without a word.
+    """
 
     def __init__(self, folder):
         self.folder = folder
-        self.names = [name.removesuffix(SUFFIX) for name in find_files(folder, (SUFFIX,))]
+        names = []
+        if os.path.exists(folder):
+            try:
+                names = find_files(folder, (SUFFIX,))
+            except OSError as error:
+                raise ValueError(f"{folder}: cannot be read ({error})") from error
+        self.names = [name.removesuffix(SUFFIX) for name in names]
 
     def open(self, name):
-        """Return (patches, settings) of a track; EOFError if they are damaged."""
+        """Return (patches, settings) of a track; DamagedFileError if they are damaged."""
         path = self.folder / f"{name}{SUFFIX}"
-        return load_array(path, np.float32, (PATCH_SIZE,)), _read_settings(path)
+        return map_rows(path, np.float32, (PATCH_SIZE,)), _read_settings(path)
 
 
 def open_patches(patch_dir):
-    """Open what `extraction.extract_folder` wrote: PatchFiles or Shards."""
+    """Open what `extraction.extract_folder` wrote: PatchFiles or Shards.
+
+    Raises
+    ------
+    ValueError
+        If the extraction has not ended, the folder cannot be read, or holds both.
+    """
     patch_dir = Path(patch_dir)
+    if (patch_dir / UNFINISHED).exists():
+        raise ValueError(f"{patch_dir}: not all patches are there; extract again")
     files = PatchFiles(patch_dir)
     if not (patch_dir / MANIFEST).exists():
         return files
@@ -61,21 +91,21 @@ def label_tracks(patch_dir, labels="folder", only=None):
     Parameters
     ----------
     patch_dir : str, os.PathLike, PatchFiles or Shards
-        As written by `deep_artists.extraction.extract_folder`, or opened by `open_patches`.
+        Folder that `extraction.extract_folder` wrote, or what `open_patches` returned for it.
     labels : {"folder", "filename"} or path of a CSV file
         "folder": the first folder of the track's path. "filename": the first 18 characters of its
         name, as in 2013. CSV, UTF-8: columns path (of the audio file in its folder), artist and,
         optionally, group, such as the album; tracks of one group stay together even if their
         artists differ.
     only : container of str, optional
-        Names of the tracks to take; others are passed over.
+        Names of the tracks to take. Without it all are taken.
 
     Returns
     -------
     tracks : list of Track
         Sorted by name.
     left_out : list of (str, reason)
-        Patch files without an artist, and CSV rows without a patch file.
+        Tracks without an artist, and CSV rows without patches.
     """
     if isinstance(patch_dir, (str, os.PathLike)):
         patch_dir = open_patches(patch_dir)
@@ -102,7 +132,7 @@ def label_tracks(patch_dir, labels="folder", only=None):
 
 
 def _read_labels(path):
-    """Return path -> (artist, group)."""
+    """Read a CSV file of labels: a dict from path to (artist, group)."""
     rows = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -128,8 +158,9 @@ def _read_labels(path):
 def split_tracks(tracks, seed):
     """Split by track, or group: 20 % test, then 20 % of the rest valid, as in 2013.
 
-    Groups are shuffled, ordered by artist, and every fifth is taken. So each artist gives its
-    share to within one group; one of fewer than five groups may be absent from valid or test.
+    The groups are shuffled, then put in order of their artists, and every fifth is taken. So the
+    share of each artist is right to within one group, and an artist of fewer than five groups may
+    be absent from valid or test.
 
     Returns
     -------
@@ -143,7 +174,7 @@ def split_tracks(tracks, seed):
     {'train': 64, 'valid': 16, 'test': 20}
     """
     tracks, artists = sorted(tracks), sorted({track.artist for track in tracks})
-    groups = {}  # group -> artist, the first of them if there are several
+    groups = {}  # group -> its artist, or the first of its artists
     for track in tracks:
         groups.setdefault(track.group, track.artist)
     if len(artists) < 2 or len(groups) < 3:
@@ -156,8 +187,8 @@ def split_tracks(tracks, seed):
     names = list(groups)
     names = [names[i] for i in rng.permutation(len(names))]
     names.sort(key=lambda name: rank[groups[name]])
-    # scikit-learn's StratifiedKFold does the same but refuses artists of four groups, its
-    # train_test_split a valid set of fewer tracks than artists.
+    # scikit-learn's StratifiedKFold would do, but refuses artists of four groups; its
+    # train_test_split refuses a valid set with fewer tracks than artists.
     part = dict.fromkeys(names[::5], "test")
     rest = [name for name in names if name not in part]
     part |= dict.fromkeys(rest, "train") | dict.fromkeys(rest[::5], "valid")
@@ -169,25 +200,9 @@ def split_tracks(tracks, seed):
     return splits
 
 
-def load_array(path, dtype, row):
-    """Map an array of rows; EOFError if the file is damaged, ValueError if it is another array."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:  # cut short, or no .npy file
-        raise EOFError(f"{path}: {error}") from error
-    if array.dtype != dtype or array.ndim != 1 + len(row) or array.shape[1:] != row:
-        raise ValueError(
-            f"{path}: holds {array.dtype} {array.shape}; {np.dtype(dtype)} {('n', *row)} is needed"
-        )
-    return array
-
-
 def _read_settings(path):
-    """Return the front end's settings; None for patches of 2013, which have no .json."""
-    path = path.with_suffix(".json")
+    """Return the settings the patches were made with; None if there is no .json, as in 2013."""
     try:
-        return json.loads(path.read_bytes())["settings"]
+        return read_json(path.with_suffix(".json"), settings=dict)["settings"]
     except FileNotFoundError:
         return None
-    except (ValueError, LookupError, TypeError) as error:
-        raise EOFError(f"{path}: {error!r}") from error

@@ -14,18 +14,29 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.files import READ_ERRORS, new_file
+from ..data.arrays import open_npz
+from ..data.files import (
+    DamagedFileError,
+    FolderError,
+    check_fields,
+    new_file,
+    own_folder,
+    parse_json,
+    printable,
+    remove_unfinished,
+)
 
 FORMAT = 2
-STATE = (
-    "validation",
-    "test_error",
-    "best_validation_error",
-    "best_iteration",
-    "log",
-    "patience",
-    "seconds",
-)
+WAIT_S = 60  # for another process that is writing a checkpoint
+STATE = {
+    "validation": list,
+    "test_error": (int, float),
+    "best_validation_error": (int, float),
+    "best_iteration": int,
+    "log": list,
+    "patience": int,
+    "seconds": (int, float),
+}
 
 
 class Checkpoints:
@@ -42,13 +53,14 @@ class Checkpoints:
 
     Raises
     ------
-    OSError
-        If the folder cannot be made.
+    FolderError
+        If the folder cannot be made or written to.
     """
 
     def __init__(self, folder, run, splits, hashes):
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with own_folder(self.folder, WAIT_S):
+            remove_unfinished(self.folder, "checkpoint-*")
         self.run = {**run, "data": fingerprint(splits, hashes)}
 
     def paths(self):
@@ -56,7 +68,13 @@ class Checkpoints:
         return sorted(self.folder.glob("checkpoint-*.npz"), reverse=True)
 
     def save(self, steps, result):
-        """Write the state of a run; drop all but the last two."""
+        """Write the state of a run; drop all but the last two.
+
+        Warns
+        -----
+        RuntimeWarning
+            If it cannot be written: the run goes on without.
+        """
         path = self.folder / f"checkpoint-{len(result.costs):09d}.npz"
         about = {
             "format": FORMAT,
@@ -65,14 +83,21 @@ class Checkpoints:
         }
         arrays = {f"last_{name}": a for name, a in steps.network.values().items()}
         arrays |= {f"best_{name}": a for name, a in (steps.best or {}).items()}
-        with new_file(path, prefix="checkpoint-") as file:
-            np.savez(
-                file, about=np.array(json.dumps(about)), costs=np.array(result.costs), **arrays
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        for old in self.paths()[2:]:
-            old.unlink(missing_ok=True)
+        try:
+            with own_folder(self.folder, WAIT_S):
+                with new_file(path) as file:
+                    np.savez(
+                        file,
+                        about=np.array(json.dumps(about)),
+                        costs=np.array(result.costs),
+                        **arrays,
+                    )
+                    file.flush()
+                    os.fsync(file.fileno())
+                for old in self.paths()[2:]:
+                    old.unlink(missing_ok=True)
+        except (OSError, FolderError) as error:
+            warnings.warn(f"the state of the run cannot be kept: {error}", RuntimeWarning)
 
     def read(self, names):
         """Return the newest state that can be read, or None.
@@ -99,33 +124,56 @@ class Checkpoints:
         """
         for path in self.paths():
             try:
-                with np.load(path, allow_pickle=False) as file:
-                    arrays = {name: file[name] for name in file.files}
-                about = json.loads(str(arrays["about"]))
-                counters = {name: about[name] for name in STATE}
-                costs = list(arrays["costs"])
-                last = {name: arrays[f"last_{name}"] for name in names}
-                best = None
-                if any(name.startswith("best_") for name in arrays):
-                    best = {name: arrays[f"best_{name}"] for name in names}
-                found = (about["format"], about["run"])
-            except READ_ERRORS as error:
-                warnings.warn(f"{path} is damaged and passed over: {error}", RuntimeWarning)
+                return self._read(path, list(names))
+            except (OSError, DamagedFileError) as error:
+                warnings.warn(
+                    f"{printable(path)} is damaged and passed over: {printable(error)}",
+                    RuntimeWarning,
+                )
                 # Among those to be kept it would count as the newest.
                 path.rename(path.with_suffix(".damaged"))
-                continue
-            if found != (FORMAT, json.loads(json.dumps(self.run))):
+        return None
+
+    def _read(self, path, names):
+        with open_npz(path) as file:
+            about = parse_json(file.read_text("about"), path, format=int, run=dict)
+            if (about["format"], about["run"]) != (FORMAT, json.loads(json.dumps(self.run))):
                 raise ValueError(
                     f"{path} is the state of another run (recipe, floatX, data, memory_mb or "
                     "format differ); give another folder, or remove it"
                 )
-            return counters, costs, last, best
-        return None
+            check_fields(about, path, **STATE)
+            file.check_names(
+                {"about", "costs", *(f"{which}_{n}" for which in ("last", "best") for n in names)}
+            )
+            costs = file.read("costs")
+            last = {name: file.read(f"last_{name}") for name in names}
+            best = None
+            if any(name.startswith("best_") for name in file.headers):
+                best = {name: file.read(f"best_{name}") for name in names}
+        pairs = all(isinstance(pair, list) and len(pair) == 2 for pair in about["validation"])
+        lines = all(isinstance(line, str) for line in about["log"])
+        if not pairs or not lines or costs.ndim != 1 or costs.dtype.kind != "f":
+            raise DamagedFileError(f"{path}: is damaged, its costs, validations or log are none")
+        return {name: about[name] for name in STATE}, list(costs), last, best
 
 
 def restore(state, result, steps):
-    """Bring a result and its steps to a state that `Checkpoints.read` returned."""
+    """Bring a result and its steps to a state that `Checkpoints.read` returned.
+
+    Raises
+    ------
+    ValueError
+        If its parameters do not fit the network.
+    """
     counters, costs, last, best = state
+    for name, needed in steps.network.values().items():
+        for found in (last[name], best[name] if best else last[name]):
+            if (found.shape, found.dtype) != (needed.shape, needed.dtype):
+                raise ValueError(
+                    f"{name} of the checkpoint is {found.dtype} {found.shape}, not {needed.dtype} "
+                    f"{needed.shape}; remove the checkpoint"
+                )
     for name, value in counters.items():
         setattr(result, name, value)
     result.validation = [tuple(pair) for pair in result.validation]

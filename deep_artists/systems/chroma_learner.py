@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..data.arrays import open_npz
 from ..data.chords import cqt
 from ..data.chords.annotations import join_frames
 from ..data.chords.vocabulary import (
@@ -23,7 +24,7 @@ from ..data.chords.vocabulary import (
     name_chords,
     rotate_index,
 )
-from ..data.files import READ_ERRORS, new_file
+from ..data.files import new_file, parse_json
 
 FORMAT = 1
 COMPRESSIONS = {"none": lambda x: x, "sqrt": np.sqrt, "log": lambda x: np.log1p(50 * x)}
@@ -278,9 +279,9 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             If the file is damaged or holds something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
-            about = json.loads(str(arrays["about"]))
+            with open_npz(path) as file:
+                about = parse_json(file.read_text("about"), path, kind=str, params=dict)
+                arrays = {name: file.read(name) for name in file.headers if name != "about"}
             if (about["kind"], about["format"]) != ("chroma", FORMAT):
                 raise ValueError(f"it is of kind {about['kind']!r}, format {about['format']}")
             learner = cls(**about["params"])
@@ -292,7 +293,7 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             learner.classes_ = np.array(name_chords(learner.n_qualities))
             learner.n_features_in_ = len(learner.values_["affine0_W"])
             learner.transform(np.zeros((1, learner.n_features_in_)))
-        except READ_ERRORS as error:
+        except (ValueError, TypeError, LookupError) as error:
             raise ValueError(f"{path} is no model of chroma, or is damaged: {error}") from error
         return learner
 

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 
+from ..data.arrays import open_npz
 from ..data.chords import cqt
 from ..data.chords.fingerings import make_fingerings, name_frets
 from ..data.chords.tiles import cut_tiles, draw_window_mask, rotate_examples
-from ..data.files import READ_ERRORS, new_file
+from ..data.files import new_file, parse_json
 from ..nn.rows import take_shuffled
 from ..ops.compile import compile_function
 from .fretboard import FULL, SMALL, FretboardNetwork, Geometry
@@ -172,9 +173,9 @@ class FretboardLearner:
             If the file is damaged or holds something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
-            about = json.loads(str(arrays.pop("about")))
+            with open_npz(path) as file:
+                about = parse_json(file.read_text("about"), path, kind=str, floatX=str)
+                arrays = {name: file.read(name) for name in file.headers if name != "about"}
             if (about["kind"], about["format"]) != ("fretboard", FORMAT):
                 raise ValueError(f"it is of kind {about['kind']!r}, format {about['format']}")
             learner = cls(about["size"], floatX=about["floatX"])
@@ -182,7 +183,7 @@ class FretboardLearner:
             if {n: a.shape for n, a in arrays.items()} != {n: a.shape for n, a in expected.items()}:
                 raise ValueError("its arrays are not those of the network")
             learner.values = arrays
-        except READ_ERRORS as error:
+        except (ValueError, TypeError, LookupError) as error:
             reason = f"{path} is no model of the fretboard, or is damaged: {error}"
             raise ValueError(reason) from error
         return learner

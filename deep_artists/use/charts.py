@@ -72,10 +72,7 @@ def plot_learning_curves(results):
     """
     if not isinstance(results, dict):
         results = vars(results) | {"recipe": results.model.recipe.to_dict()}
-    keys = ("recipe", "costs", "validation", "best_iteration")
-    if missing := [key for key in keys if key not in results]:
-        raise ValueError(f"the results have no {', '.join(missing)}; they are none of train's")
-    costs, validation = np.asarray(results["costs"], np.float64), results["validation"]
+    costs, validation, best, patience = _take_history(results)
     n = len(costs)
     window = max(5, n // 200)
     smooth = np.median(costs[: n // window * window].reshape(-1, window), axis=1)
@@ -85,14 +82,13 @@ def plot_learning_curves(results):
     middles = (np.arange(len(smooth)) + 0.5) * window
     cost.plot(middles, smooth, color=BLUE, linewidth=1, label=f"median of {window} minibatches")
     cost.set(ylabel="cost", yscale="log")
-    updates, errors = np.reshape(validation, (-1, 2)).T
+    updates, errors = validation.T
     error.plot(updates, 100 * errors, color=BLUE, linewidth=0.5, label="validation")
-    best = results["best_iteration"]
     for lowest in 100 * errors[updates == best]:  # none where no validation was reached
         label = f"best: {lowest:.1f} % at iteration {best}"
         error.plot(best, lowest, "o", color=ORANGE, markersize=3, label=label)
     error.set(ylabel="error (%)", ylim=(0, None))
-    steps = trace_patience(validation, results["recipe"]["patience"])
+    steps = trace_patience(validation, patience)
     grown = zip(*steps, (n, steps[-1][1]))
     wait.step(*grown, where="post", color=BLUE, linewidth=1, label="patience")
     wait.plot([0, n], [0, n], "--", color=GREY, linewidth=1, label="iterations made")
@@ -101,6 +97,24 @@ def plot_learning_curves(results):
         axes.legend(loc="lower right", bbox_to_anchor=(1, 0.97), ncols=2)
     figure.align_ylabels(grid)
     return grid
+
+
+def _take_history(results):
+    """Return costs (n,), validation (k, 2), best iteration and patience of a run's results."""
+    keys = ("recipe", "costs", "validation", "best_iteration")
+    if missing := [key for key in keys if key not in results]:
+        raise ValueError(f"the results have no {', '.join(missing)}; they are none of train's")
+    try:
+        costs = np.asarray(results["costs"], np.float64)
+        validation = np.asarray(results["validation"], np.float64).reshape(
+            len(results["validation"]), 2
+        )
+        best, patience = int(results["best_iteration"]), int(results["recipe"]["patience"])
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
+        raise ValueError(f"the results are none of train's ({error})") from error
+    if costs.ndim != 1 or not len(costs):
+        raise ValueError(f"the results have costs of shape {costs.shape}; a list of them is needed")
+    return costs, validation, best, patience
 
 
 @style()

@@ -10,6 +10,8 @@ cross-validation alike; otherwise scores are too optimistic.
 Importing this module imports scikit-learn, which it must inherit from.
 """
 
+import numbers
+
 import numpy as np
 from sklearn.base import (
     BaseEstimator,
@@ -214,6 +216,8 @@ L2_softmax, patience, validation_frequency, shuffle
 
 def split_rows(y, groups, fraction, seed):
     """Return the rows of train and of validation: by group, or else stratified if possible."""
+    if not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
+        raise ValueError(f"validation_fraction = {fraction!r}; more than 0, less than 1 is needed")
     n = len(y)
     if groups is not None:
         if len(groups) != n:

@@ -8,12 +8,11 @@ axis is linear in mel bands and labelled with their centres in Hz (Slaney's scal
 convolution flips a filter in both axes; the pictures show it as it is applied to the input.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from ..data.files import new_file
+from ..data.files import new_file, read_json
 from ..data.mel import FMAX_HZ, FMIN_HZ, HOP_LENGTH, N_MELS, SR_HZ, hz_to_mel
 from ..data.patches import N_FRAMES
 from .charts import make_figure, plot_confusion, plot_learning_curves, style
@@ -181,10 +180,12 @@ def save_all(path, out_dir):
     model = Model.load(path / "model.npz" if path.is_dir() else path)
     drawn = {"filters": plot_filters(model)[0]}
     if (path / "results.json").is_file():
-        results = json.loads((path / "results.json").read_bytes())
-        if not isinstance(results, dict):
-            raise ValueError(f"{path / 'results.json'} holds no results of a run")
-        drawn["learning_curves"] = plot_learning_curves(results)[0]
+        try:
+            drawn["learning_curves"] = plot_learning_curves(read_json(path / "results.json"))[0]
+        except ValueError as error:
+            raise ValueError(
+                f"{path / 'results.json'} holds no results of a run: {error}"
+            ) from error
     if (path / "set").is_dir():
         test = open_dataset(path / "set").test
         patches = plot_activating_patches(model, test.x, track=test.track)

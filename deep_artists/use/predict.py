@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from ..artists.model import Model
-from ..data.files import find_files
+from ..data.files import iterate_files, printable
 from ..data.patches import AUDIO_SUFFIXES, CLIP_S, PATCH_SIZE, AudioError, extract_file
+from ..data.workers import check_jobs, run_tasks
 
 Paths = str | os.PathLike | Sequence[str | os.PathLike]
 
@@ -57,7 +58,8 @@ def find_audio(paths: Paths) -> list[str]:
     ----------
     paths : list of str or path
         A file stands for itself, a folder for all audio under it, sorted; hidden files and
-        linked sub-folders are left out.
+        linked sub-folders are left out. A sub-folder that cannot be read is listed after them,
+        so that it is reported.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def find_audio(paths: Paths) -> list[str]:
     for path in [paths] if isinstance(paths, (str, os.PathLike)) else paths:
         files = [os.fspath(path)]
         if os.path.isdir(path):
-            files = [str(Path(path, name)) for name in find_files(path, AUDIO_SUFFIXES)]
+            files = [str(Path(path, name)) for name in _list_audio(path)]
             if not files:
                 raise AudioError(f"{path}: holds no audio file ({' '.join(AUDIO_SUFFIXES)})")
         elif not os.path.exists(path):
@@ -81,6 +83,14 @@ def find_audio(paths: Paths) -> list[str]:
         for file in files:
             found.setdefault(os.path.abspath(file), file)
     return list(found.values())
+
+
+def _list_audio(folder):
+    unreadable = []
+    names = list(
+        iterate_files(folder, AUDIO_SUFFIXES, on_error=lambda name, _: unreadable.append(name))
+    )
+    return names + unreadable
 
 
 def predict_tracks(
@@ -140,12 +150,12 @@ def predict_tracks(
 
 def compute_tracks(compute, paths, jobs):
     """Yield (path, facts, compute(patches)), or (path, reason, None), for every audio file."""
-    from joblib import Parallel, delayed
     from tqdm import tqdm
 
+    check_jobs(jobs)
     paths = find_audio(paths)
     compute(np.zeros((0, PATCH_SIZE)))  # compiles, and refuses, before any audio is read
-    extracted = Parallel(n_jobs=jobs, return_as="generator")(map(delayed(extract_track), paths))
+    extracted = run_tasks(jobs, len(paths), extract_track, ((path,) for path in paths))
     # disable=None: on a terminal only; tqdm writes to stderr.
     extracted = tqdm(extracted, "tracks", len(paths), unit="track", disable=None)
     for path, (x, facts) in zip(paths, extracted):
@@ -158,6 +168,8 @@ def compute_tracks(compute, paths, jobs):
 def extract_track(path):
     """Return (patches, facts) of an audio file, or (None, reason)."""
     try:
+        if os.path.isdir(path):
+            os.listdir(path)  # raises what keeps it from being read
         return extract_file(path)
     except (AudioError, OSError) as error:
         return None, str(error).removeprefix(f"{path}: ")
@@ -176,7 +188,8 @@ def format_predictions(predictions: list[Prediction], form: str = "text") -> str
     Returns
     -------
     str
-        In a name, what is not Unicode is written as a backslash escape.
+        In a name, what is not Unicode is written as a backslash escape; in text, all that is not
+        printable is.
 
     Examples
     --------
@@ -200,9 +213,10 @@ def format_predictions(predictions: list[Prediction], form: str = "text") -> str
     if form == "text":
         for p in predictions:
             if p.failed is None:
-                name = p.path if p.path.isprintable() else repr(p.path)
-                artists = ", ".join(f"{artist} {100 * share:.1f} %" for artist, share in p.artists)
-                text.write(f"{name}: {artists}{p.note and f' ({p.note})'}\n")
+                artists = ", ".join(
+                    f"{printable(artist)} {100 * share:.1f} %" for artist, share in p.artists
+                )
+                text.write(f"{printable(p.path)}: {artists}{p.note and f' ({p.note})'}\n")
     elif form == "csv":
         writer = csv.writer(text, lineterminator="\n")
         columns = "path rank artist probability n_patches resampled_from_hz note failed"

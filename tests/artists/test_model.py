@@ -136,6 +136,13 @@ def compress_and_damage(path):
     path.write_bytes(data)
 
 
+BEST = [f"best_{name}" for name in NAMES]
+
+
+def keep(path, *names):
+    rewrite(path, **dict.fromkeys({*NAMES, *BEST} - set(names)))
+
+
 @pytest.mark.parametrize(
     "damage, words",
     [
@@ -154,6 +161,13 @@ def compress_and_damage(path):
         (lambda p: with_about(p, recipe=3), "table of fields"),
         (lambda p: with_about(p, label_names="abc"), "list of texts"),
         (lambda p: rewrite(p, hidden_b=np.zeros(8, np.float32)), "float32 (8,)"),
+        (lambda p: keep(p, "best_conv_W", "best_conv_b", *NAMES), "best hidden_W: found nothing"),
+        (lambda p: keep(p, "conv_W", "conv_b", *BEST), "best hidden_W, hidden_b, softmax_W"),
+        (lambda p: rewrite(p, surprise=np.zeros(3)), "an array 'surprise'"),
+        (lambda p: rewrite(p, about=np.array("[" * 10**5)), "damaged"),
+        (lambda p: rewrite(p, about=np.zeros(3)), "no text 'about'"),
+        (lambda p: with_about(p, format="1"), "damaged"),
+        (lambda p: rewrite(p, softmax_b=np.zeros((4, 0))), "(4, 0)"),
         (compress_and_damage, "damaged"),
         (lambda p: with_about(p, label_names=list("abcdefgh")), "8 label names"),
     ],
@@ -164,6 +178,32 @@ def test_damaged_files_are_refused(tmp_path, damage, words):
     with pytest.raises(ModelError) as error:
         Model.load(path)
     assert words in str(error.value)
+
+
+def test_a_file_that_would_fill_the_memory_is_refused_before_it_is_read(tmp_path):
+    path = make_model().save(tmp_path / "model.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    zeros = np.zeros((5000, 1000))  # 40 MB, as 40 kB
+    for name, claimed in (("hidden_W", {}), ("hidden_W", {"n_hidden": 5000}), ("more", {})):
+        about = json.loads(str(arrays["about"]))
+        about["recipe"] |= claimed
+        np.savez_compressed(path, **{**arrays, "about": json.dumps(about), name: zeros})
+        tracemalloc.start()
+        with pytest.raises(ModelError):
+            Model.load(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 5e6
+
+
+def test_patches_may_begin_at_any_address():
+    model, x = make_model(), np.random.RandomState(1).uniform(size=(5, 2560))
+    bytes_ = np.empty(x.nbytes + 1, np.uint8)
+    unaligned = bytes_[1:].view(x.dtype).reshape(x.shape)
+    unaligned[:] = x
+    assert not unaligned.flags.aligned
+    np.testing.assert_array_equal(model.transform(unaligned), model.transform(x))
 
 
 def test_a_model_of_the_first_layer_only(tmp_path):

@@ -138,7 +138,9 @@ def test_shards_are_a_set_too(audio, tmp_path):
         (["reproduce", "empty", "--out", "file"], "cannot be written"),
         (["train", "empty", "--seed", "-1"], "seed"),
         (["train", "empty", "--set", "recipe=1"], "recipe"),
-        (["extract", "bad", "--jobs", "0"], "--jobs 0"),
+        (["extract", "bad", "--jobs", "0"], "jobs = 0"),
+        (["predict", "file", "bad", "--jobs", "-2"], "jobs = -2"),
+        (["reproduce", "bad", "--jobs", "9" * 30], "needed: 1 to 1024 processes"),
         (["extract", "bad", "--shard-tracks", "0"], "at least 1 is needed"),
         (["predict", "file", "bad"], "file is no model"),
     ],
@@ -237,5 +239,5 @@ def test_progress_is_silent_where_stderr_is_no_terminal(audio, tmp_path):
         text=True,
         env=environment,
     )
-    assert run.returncode == 0 and run.stderr == ""
+    assert run.returncode == 0 and run.stderr == "no sound files: 1 .csv, 1 .json\n"
     assert re.fullmatch(r"wrote .*: 15 tracks, 0 were there already, 0 left out\n", run.stdout)

@@ -140,3 +140,51 @@ def test_a_model_of_a_later_format_says_so(model, tmp_path, capsys):
     np.savez(later, **{**arrays, "about": np.array(json.dumps({**about, "format": 99}))})
     assert main(["predict", str(later), str(tmp_path)]) == 2
     assert "format 99" in capsys.readouterr().err
+
+
+HOSTILE = "a\x1b]0;title\x07\r\x1b[2J\u202e"
+
+
+def test_names_are_escaped_for_a_terminal(model, audio, tmp_path, capsys):
+    folder = tmp_path / "audio"
+    for artist in ("ann", HOSTILE):
+        (folder / artist).mkdir(parents=True)
+        for i in range(4):
+            y = np.random.RandomState(i).uniform(-0.1, 0.1, size=22050)
+            soundfile.write(os.fsencode(folder / artist / f"{HOSTILE}{i}.wav"), y, 22050)
+        (folder / artist / f"{HOSTILE}.mp3").write_text("no sound")
+        (folder / artist / f"x.{HOSTILE}").write_text("no sound")
+    out = str(tmp_path / HOSTILE)
+    commands = [
+        ["extract", str(folder), "--out", out, "--jobs", "1"],
+        ["dataset", out, "--out", str(tmp_path / f"set {HOSTILE}")],
+        ["predict", str(model), str(folder)],
+        ["train", str(tmp_path / f"no {HOSTILE}")],
+        ["predict", str(tmp_path / f"no {HOSTILE}"), str(folder)],
+    ]
+    for command in commands:
+        main(command)
+        captured = capsys.readouterr()
+        shown = captured.out + captured.err
+        assert r"a\x1b]0;title\x07" in shown
+        assert all(line.isprintable() for line in shown.split("\n")), shown
+
+
+def test_a_name_cannot_pass_for_another_message(tmp_path, capsys):
+    assert main(["train", str(tmp_path / "x\ndeep-artists: done")]) == 2
+    assert all(
+        line.startswith(("deep-artists: error: ", "    "))
+        for line in capsys.readouterr().err.splitlines()
+    )
+
+
+def test_a_terminal_without_the_characters_of_a_name(model, tmp_path):
+    y = np.random.RandomState(0).uniform(-0.1, 0.1, size=22050)
+    soundfile.write(os.fsencode(tmp_path / "Ünï 音楽.wav"), y, 22050)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    run = subprocess.run(
+        [sys.executable, "-m", "deep_artists", "predict", str(model), str(tmp_path)],
+        env={**environment, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+    )
+    assert run.returncode == 0 and b"\\u97f3\\u697d.wav: " in run.stdout

@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,6 +14,7 @@ import soundfile
 from distributed import Client, LocalCluster
 
 from deep_artists.cli import main
+from deep_artists.data import cluster as cluster_module
 from deep_artists.data import extraction, versions
 from deep_artists.data.cluster import ClusterError, connect
 from deep_artists.data.extraction import extract_folder, read_failed
@@ -37,6 +40,11 @@ DIE_ALWAYS = """
 import os, signal
 from deep_artists.data import extraction
 extraction.extract_file = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+"""
+SLEEP = """
+import time
+from deep_artists.data import extraction
+extraction.extract_file = lambda path: time.sleep(100)
 """
 FORGET = "import sys; sys.modules['deep_artists.data.patches'] = None"
 
@@ -95,8 +103,8 @@ def test_the_command_runs_on_a_cluster_and_keeps_few_tasks_under_way(
     monkeypatch.setattr(extraction, "TRACKS_PER_TASK", 1)
     iterate_files, under_way = extraction.iterate_files, [[], []]  # two passes: to count, to work
 
-    def list_files(folder, suffixes):
-        for n, name in enumerate(iterate_files(folder, suffixes), 1):
+    def list_files(folder, suffixes, **options):
+        for n, name in enumerate(iterate_files(folder, suffixes, **options), 1):
             under_way[0].append(n - len(list(tmp_path.rglob("*.json"))))
             if len(under_way[0]) == 41:
                 under_way.reverse()
@@ -118,6 +126,21 @@ def test_tracks_that_kill_every_worker_end_the_run(audio, tmp_path):
         with pytest.raises(ClusterError, match="1 workers died of the same tracks"):
             extract_folder(audio, tmp_path, cluster=cluster.scheduler_address)
     assert not (tmp_path / "failed.csv").exists()
+
+
+def test_a_cluster_that_loses_all_workers_ends_the_run(audio, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cluster_module, "TELL_AFTER_S", 0.5)
+    options = dict(threads_per_worker=1, processes=True, dashboard_address=":0")
+    with LocalCluster(n_workers=1, **options) as cluster:
+        with Client(cluster.scheduler_address, set_as_default=False) as client:
+            client.run(exec, SLEEP, {})
+        threading.Timer(3, cluster.scale, [0]).start()
+        start = time.monotonic()
+        with pytest.raises(ClusterError, match="has had no worker for 2 s; what was done is kept"):
+            extract_folder(audio, tmp_path, cluster=cluster.scheduler_address, cluster_timeout_s=2)
+        assert time.monotonic() - start < 60
+    assert "no worker is left; waiting 1 s for one to come" in capsys.readouterr().err
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_worker_without_the_package_is_named(audio, tmp_path):
@@ -162,7 +185,7 @@ def test_clusters_that_cannot_be_used(audio, tmp_path, code, words):
         code = (
             f"import sys; {code}\nfrom deep_artists.data import cluster\n"
             "from deep_artists.cli import main\n"
-            "cluster.connect.__wrapped__.__defaults__ = (0.5,)\nsys.exit(main(sys.argv[1:]))\n"
+            "cluster.connect.__wrapped__.__defaults__ = (0.5, 600)\nsys.exit(main(sys.argv[1:]))\n"
         )
         command = ["extract", str(audio), "--out", str(tmp_path)]
         command += ["--cluster", f"tcp://127.0.0.1:{port}"]

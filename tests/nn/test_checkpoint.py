@@ -1,5 +1,6 @@
 """Checkpoints: a run that was killed goes on to the same bits."""
 
+import json
 import os
 import signal
 import subprocess
@@ -105,6 +106,68 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, whole, monkeypatch, damag
     with pytest.warns(RuntimeWarning, match=f"{newest.name} is damaged"):
         result = train(sets(), checkpoint=tmp_path, **RUN)
     assert_same(result, whole)
+
+
+def rewrite(path, **changes):
+    with np.load(path) as file:
+        arrays = {**file, **changes}
+    np.savez(path, **{name: a for name, a in arrays.items() if a is not None})
+
+
+def with_about(path, **changes):
+    with np.load(path) as file:
+        about = json.loads(str(file["about"]))
+    rewrite(path, about=np.array(json.dumps({**about, **changes})))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda p: rewrite(p, best_hidden_W=None),
+        lambda p: rewrite(p, surprise=np.zeros(3)),
+        lambda p: rewrite(p, costs=np.zeros((3, 3))),
+        lambda p: rewrite(p, costs=np.array(["a"])),
+        lambda p: rewrite(p, about=np.array("[" * 10**5)),
+        lambda p: with_about(p, patience="long"),
+        lambda p: with_about(p, validation=[1, 2]),
+        lambda p: with_about(p, log=[3]),
+        lambda p: with_about(p, seconds=None),
+    ],
+)
+def test_a_checkpoint_of_other_types_is_passed_over(tmp_path, monkeypatch, damage):
+    interrupt(monkeypatch, tmp_path, 2)
+    newest = sorted(tmp_path.iterdir())[-1]
+    damage(newest)
+    checkpoints = Checkpoints.__new__(Checkpoints)
+    checkpoints.folder = tmp_path
+    with np.load(sorted(tmp_path.iterdir())[0]) as file:
+        checkpoints.run = json.loads(str(file["about"]))["run"]
+    with pytest.warns(RuntimeWarning, match=f"{newest.name} is damaged"):
+        counters, costs, _, _ = checkpoints.read(NAMES)
+    assert len(costs) == 3 and not newest.exists()
+
+
+def test_parameters_of_another_shape_are_refused(tmp_path, monkeypatch):
+    interrupt(monkeypatch, tmp_path, 1)
+    [path] = tmp_path.iterdir()
+    rewrite(path, last_conv_b=np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="conv_b of the checkpoint is float32 .3,.*remove"):
+        train(sets(), checkpoint=tmp_path, **RUN)
+
+
+def test_a_run_goes_on_where_its_state_cannot_be_kept(tmp_path, whole, monkeypatch):
+    def fill(path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("deep_artists.nn.checkpoint.new_file", fill)
+    with pytest.warns(RuntimeWarning, match="cannot be kept.*No space left"):
+        assert_same(train(sets(), checkpoint=tmp_path, **RUN), whole)
+
+
+def test_the_litter_of_a_killed_run_is_removed(tmp_path):
+    (tmp_path / ".checkpoint-000000003.npz.0123.tmp").touch()
+    Checkpoints(tmp_path, {}, [], [])
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_all_are_damaged_new_ones_are_kept(tmp_path, whole, monkeypatch):

@@ -186,3 +186,10 @@ def test_the_log_is_printed_when_asked_for(capsys):
     assert capsys.readouterr().out == ""
     net.set_params(verbose=True).fit(X, y)
     assert capsys.readouterr().out == "".join(f"{line}\n" for line in net.result_.log)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, 0.0, -0.1, 1.5, np.nan, np.inf, "x", None, 3, True])
+def test_a_fraction_that_splits_nothing_is_refused(fraction):
+    for groups in (None, np.arange(10)):
+        with pytest.raises(ValueError, match="validation_fraction = "):
+            split_rows(np.arange(10) % 2, groups, fraction, 0)

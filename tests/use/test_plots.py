@@ -162,6 +162,31 @@ def test_learning_curves_of_a_diverged_run():
     plot_learning_curves(results)[0].figure.draw_without_rendering()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"costs": []},
+        {"costs": "abc"},
+        {"costs": [[1, 2], [3, 4]]},
+        {"costs": [[1, 2], 3]},
+        {"costs": {"a": 1}},
+        {"costs": 3},
+        {"validation": [1, 2]},
+        {"validation": [[1, 2, 3], [4, 5, 6]]},
+        {"validation": None},
+        {"best_iteration": "x"},
+        {"best_iteration": None},
+        {"best_iteration": float("inf")},
+        {"recipe": []},
+        {"recipe": {}},
+        {"recipe": {"patience": []}},
+    ],
+)
+def test_results_of_other_types_are_refused(change):
+    with pytest.raises(ValueError, match="the results"):
+        plot_learning_curves(make_results() | change)
+
+
 def test_results_that_lack_something_are_refused():
     with pytest.raises(ValueError, match="no costs, best_iteration"):
         plot_learning_curves({"recipe": {}, "validation": []})
