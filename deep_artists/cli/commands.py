@@ -215,6 +215,10 @@ def check_recipe(arguments):
     from ..artists.recipe import load_recipe
     from ..ops.device import check_device
 
+    if arguments.device == "cpu":
+        from ..ops.compile import check_compiler
+
+        check_compiler()
     check_device(arguments.device)
     overrides = parse_overrides(arguments.overrides)
     if arguments.seed is not None:

@@ -16,11 +16,14 @@ a few 1e-15, which rounding to 16 bits hides unless the sample lies that close t
 whole default corpus the odds are below 1 in 100 that one sample differs by one step.
 """
 
+from __future__ import annotations
+
 import csv
 import hashlib
 import io
 import json
 import numbers
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,7 +83,9 @@ class Track(NamedTuple):
     level_db: float  # mean power; 0 is full scale
 
 
-def synthesise_track(artist, track, duration_s=30.0, seed=2013):
+def synthesise_track(
+    artist: int, track: int, duration_s: float = 30.0, seed: int = 2013
+) -> np.ndarray:
     """Synthesise one track of one artist.
 
     Parameters
@@ -139,7 +144,14 @@ def synthesise_track(artist, track, duration_s=30.0, seed=2013):
     return y / max(1.0, np.abs(y).max() / 0.99)
 
 
-def write_corpus(out_dir, n_artists=20, n_tracks=6, duration_s=30.0, seed=2013, jobs=1):
+def write_corpus(
+    out_dir: str | os.PathLike,
+    n_artists: int = 20,
+    n_tracks: int = 6,
+    duration_s: float = 30.0,
+    seed: int = 2013,
+    jobs: int = 1,
+) -> Path:
     """Write the corpus as ``out_dir/<artist>/<track>.flac``, with ``tracks.csv``.
 
     What is there already and unchanged is left alone, so a second call is quick and an interrupted
@@ -179,7 +191,7 @@ def write_corpus(out_dir, n_artists=20, n_tracks=6, duration_s=30.0, seed=2013, 
         raise CorpusError(str(error)) from error
     _check_duration_and_seed(duration_s, seed)
     out_dir = Path(out_dir)
-    manifest = {
+    manifest: dict = {
         "version": CORPUS_VERSION,
         "n_artists": int(n_artists),
         "n_tracks": int(n_tracks),

@@ -10,12 +10,15 @@ As in 2013 the tracks are shuffled and the patches of a track are in time order,
 of patches that follow each other comes from one or two tracks.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import shutil
 import time
 import uuid
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -56,7 +59,13 @@ class Dataset:
         return iter((self.train, self.valid, self.test))
 
 
-def make_dataset(patch_dir, out_dir, labels="folder", seed=23455, only=None):
+def make_dataset(
+    patch_dir: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    labels: str | os.PathLike = "folder",
+    seed: int = 23455,
+    only: Container[str] | None = None,
+) -> Dataset:
     """Make a labelled set from patches, split by track.
 
     Parameters
@@ -195,7 +204,7 @@ def _write_array(path, dtype, shape, parts):
     return digest.hexdigest()
 
 
-def open_dataset(path):
+def open_dataset(path: str | os.PathLike) -> Dataset:
     """Open a set, memory-mapped and checked, or load a pickled one of 2013.
 
     Parameters
@@ -221,7 +230,9 @@ def open_dataset(path):
 
         splits = [Split(x, y, None) for x, y in legacy.load_dataset(path)]
         label_names = [str(i) for i in range(1 + max(int(split.y.max()) for split in splits))]
-        return Dataset(*splits, label_names, None, {"format": "2013", "source": str(path)})
+        train, valid, test = splits
+        info = {"format": "2013", "source": str(path)}
+        return Dataset(train, valid, test, label_names, None, info)
     try:
         info = read_json(path / "dataset.json", format=int, label_names=list, tracks=dict)
         if info["format"] != FORMAT:
@@ -230,7 +241,9 @@ def open_dataset(path):
         if not all(isinstance(name, str) for name in label_names):
             raise ValueError("its label names are no texts")
         track_names = {name: [t["name"] for t in info["tracks"][name]] for name in SPLITS}
-        splits = [_open_split(path, name, label_names, track_names[name]) for name in SPLITS]
+        train, valid, test = (
+            _open_split(path, name, label_names, track_names[name]) for name in SPLITS
+        )
         made_ns = (path / "dataset.json").stat().st_mtime_ns
         sha256 = {
             name: digest
@@ -241,7 +254,7 @@ def open_dataset(path):
         raise ValueError(
             f"{path}: cannot be opened as a set ({error}); make it (anew) from the patch files"
         ) from error
-    datasets = Dataset(*splits, label_names, track_names, info)
+    datasets = Dataset(train, valid, test, label_names, track_names, info)
     datasets.sha256.update(sha256)
     return datasets
 

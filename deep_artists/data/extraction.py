@@ -10,6 +10,8 @@ folder. Memory does not grow with the number of tracks: names are listed as they
 tasks are under way at a time, and only counts of what they did are kept.
 """
 
+from __future__ import annotations
+
 import csv
 import hashlib
 import heapq
@@ -64,8 +66,13 @@ class Extraction(NamedTuple):
 
 
 def extract_folder(
-    audio_dir, out_dir, jobs=1, shard_tracks=None, cluster=None, cluster_timeout_s=600
-):
+    audio_dir: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    jobs: int = 1,
+    shard_tracks: int | None = None,
+    cluster: str | None = None,
+    cluster_timeout_s: float = 600,
+) -> Extraction:
     """Extract the patches of every audio file under a folder.
 
     Patches already there, of the same audio (by SHA-256) and settings, are kept: a second call
@@ -115,7 +122,8 @@ def extract_folder(
     with own_folder(out_dir), _connect(cluster, cluster_timeout_s):
         audio_dir, out_dir = audio_dir.absolute(), out_dir.absolute()
         _tidy(audio_dir, out_dir, shard_tracks)
-        counts, unreadable = Counter(), {}
+        counts: Counter = Counter()
+        unreadable: dict[str, str] = {}
         tasks = _plan_tasks(audio_dir, shard_tracks, counts, unreadable)
         n_tasks = -(-n_tracks // (shard_tracks or TRACKS_PER_TASK))
         with new_file(out_dir / REPORT) as report:

@@ -7,6 +7,8 @@ All is computed in float64 and rounded to float32 at the end. BLAS is not used, 
 differ from one processor to another.
 """
 
+from __future__ import annotations
+
 import math
 import os
 
@@ -40,7 +42,7 @@ class AudioError(ValueError):
     """Audio that cannot become patches; the message names the file."""
 
 
-def extract_patches(audio, sr=None):
+def extract_patches(audio: str | os.PathLike | np.ndarray, sr: int | None = None) -> np.ndarray:
     """Cut the last 30 s of a recording into mel patches.
 
     Parameters

@@ -4,14 +4,18 @@ import sysconfig
 from pathlib import Path
 
 import pytensor
+from filelock import Timeout
 from pytensor.compile.mode import Mode
 from pytensor.graph.utils import MethodNotDefined
 from pytensor.link.c.basic import CLinker
 from pytensor.link.vm import VMLinker
 
+from .isa import count_threads
 from .kernel import KernelOp
 from .library import compile_all
 from .rewrites import add_rewrites
+
+LOCK_TIMEOUT_S = 1800  # PyTensor gives up after 120
 
 
 class OneModule(CLinker):
@@ -126,7 +130,15 @@ def compile_function(inputs, outputs, fused=True, device="cpu", mode=None, **kwa
         from .jax import linker
 
         return linker.compile_function(inputs, outputs, device, fused, **kwargs)
+    count_threads()  # refuses what OpenMP would only complain of
     mode = cpu_mode(fused) if mode is None else mode
     flags = f"{pytensor.config.gcc__cxxflags} -ffp-contract=off".strip()
-    with pytensor.config.change_flags(gcc__cxxflags=flags, openmp=True):
-        return pytensor.function(inputs, outputs, mode=mode, **kwargs)
+    options = dict(gcc__cxxflags=flags, openmp=True, compile__timeout=LOCK_TIMEOUT_S)
+    try:
+        with pytensor.config.change_flags(**options):
+            return pytensor.function(inputs, outputs, mode=mode, **kwargs)
+    except Timeout as error:
+        raise RuntimeError(
+            f"another process has been compiling for {LOCK_TIMEOUT_S} s; wait for it, or delete "
+            f"{error.lock_file} if there is none"
+        ) from error

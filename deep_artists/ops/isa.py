@@ -26,6 +26,16 @@ def choose_instruction_set(flags, asked):
 
 
 def count_threads():
-    """Return how many threads the kernels use, as OpenMP counts them."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return int(asked) if asked.isdigit() and int(asked) else len(os.sched_getaffinity(0))
+    """Return how many threads the kernels use, as OpenMP counts them.
+
+    Raises
+    ------
+    ValueError
+        If OMP_NUM_THREADS is no number.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if not asked:
+        return len(os.sched_getaffinity(0))
+    if not asked.isdecimal() or not int(asked):
+        raise ValueError(f"OMP_NUM_THREADS = {asked!r}; a number of threads is needed, or nothing")
+    return int(asked)
