@@ -22,11 +22,13 @@ import os
 import lazy_loader
 
 # PyTensor and OpenMP read these once, when they are first imported or first used.
-# Our graphs need no BLAS: keep PyTensor from looking for one and warning that there is none.
-if "blas__ldflags" not in os.environ.get("PYTENSOR_FLAGS", ""):
-    os.environ["PYTENSOR_FLAGS"] = ",".join(
-        filter(None, [os.environ.get("PYTENSOR_FLAGS"), "blas__ldflags="])
-    )
+# Our graphs need no BLAS: keep PyTensor from looking for one and warning that there is none. And
+# let it wait longer than two minutes for another process that compiles.
+flags = os.environ.get("PYTENSOR_FLAGS", "")
+for name, value in (("blas__ldflags", ""), ("compile__timeout", "1800")):
+    if name not in flags:
+        flags = f"{flags},{name}={value}".lstrip(",")
+os.environ["PYTENSOR_FLAGS"] = flags
 # Threads that spin while they wait take the core from the thread they wait for, where cores are
 # shared: a factor of 5 was seen. Spin briefly, then sleep.
 if "OMP_WAIT_POLICY" not in os.environ:

@@ -15,8 +15,6 @@ from .kernel import KernelOp
 from .library import compile_all
 from .rewrites import add_rewrites
 
-LOCK_TIMEOUT_S = 1800  # PyTensor gives up after 120
-
 
 class OneModule(CLinker):
     """PyTensor's linker "c", where `pytensor.function` expects a virtual machine's linker."""
@@ -133,12 +131,12 @@ def compile_function(inputs, outputs, fused=True, device="cpu", mode=None, **kwa
     count_threads()  # refuses what OpenMP would only complain of
     mode = cpu_mode(fused) if mode is None else mode
     flags = f"{pytensor.config.gcc__cxxflags} -ffp-contract=off".strip()
-    options = dict(gcc__cxxflags=flags, openmp=True, compile__timeout=LOCK_TIMEOUT_S)
     try:
-        with pytensor.config.change_flags(**options):
+        with pytensor.config.change_flags(gcc__cxxflags=flags, openmp=True):
             return pytensor.function(inputs, outputs, mode=mode, **kwargs)
     except Timeout as error:
+        seconds = pytensor.config.compile__timeout
         raise RuntimeError(
-            f"another process has been compiling for {LOCK_TIMEOUT_S} s; wait for it, or delete "
+            f"another process has been compiling for {seconds} s; wait for it, or delete "
             f"{error.lock_file} if there is none"
         ) from error

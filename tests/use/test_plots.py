@@ -197,7 +197,7 @@ def test_confusion_counts_patches_and_tracks():
     x = np.zeros((6, 2560), "float32")
     y, track = np.array([0, 0, 0, 0, 1, 1]), np.array([7, 7, 7, 3, 5, 5])
     model.predict = lambda x, parameters: np.array([0, 0, 1, 2, 1, 1])
-    model.predict_tracks = lambda x, track, parameters: (np.array([3, 5, 7]), np.array([2, 1, 0]))
+    model.predict_by_track = lambda x, track, parameters: (np.array([3, 5, 7]), np.array([2, 1, 0]))
     axes = plot_confusion(model, (x, y), per="patch")
     shares = np.ma.filled(image_of(axes).get_array(), np.nan)
     np.testing.assert_array_equal(shares, [[0.5, 0.25, 0.25], [0, 1, 0], [np.nan] * 3])
