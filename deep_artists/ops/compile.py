@@ -8,6 +8,7 @@ from pytensor.compile.mode import Mode
 from pytensor.graph.utils import MethodNotDefined
 from pytensor.link.c.basic import CLinker
 from pytensor.link.vm import VMLinker
+from pytensor.tensor.basic import TensorFromScalar
 
 from .kernel import KernelOp
 from .library import compile_all
@@ -35,12 +36,26 @@ class WholeLinker(VMLinker):
             for node in fgraph.apply_nodes
             if isinstance(node.op, KernelOp)
         )
+        if any(takes_object(node) for node in fgraph.apply_nodes):
+            return super().accept(fgraph, no_recycling, profile)
         try:
             linker = OneModule().accept(fgraph, no_recycling, profile)
             linker.code_gen()
         except (NotImplementedError, MethodNotDefined):
             return super().accept(fgraph, no_recycling, profile)
         return linker
+
+
+def takes_object(node):
+    """Return whether a node's C code takes an array that another node made as a Python object.
+
+    PyTensor's slices do (their code says ``py_x``). In one module only what comes from outside has
+    a Python object; the others are None there: a sum fails, and a view does not keep its array.
+    """
+    if isinstance(node.op, TensorFromScalar):
+        return node.inputs[0].owner is not None
+    slices = ("Subtensor", "IncSubtensor", "AdvancedIncSubtensor1")  # PyTensor 3.3 lacks the last
+    return type(node.op).__name__ in slices and any(v.owner for v in node.inputs[:2])
 
 
 def cpu_mode(fused=True):
