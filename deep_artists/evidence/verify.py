@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from ..ops.device import check_device
-from . import check_artists, check_bits, check_frontend, check_ops
+from . import check_artists, check_bits, check_blocks, check_frontend, check_ops
 
 
 class Check(NamedTuple):
@@ -42,7 +42,7 @@ def verify(quick: bool = False, parts: Iterable[str] | None = None, device: str 
         Leave out the whole runs of the program.
     parts : iterable of str, optional
         Only checks with one of these words in their name: 'frontend', 'ops', 'initial', 'network',
-        'program', 'bits', the name of an Op, a recipe or a dtype.
+        'program', 'bits', 'blocks', the name of an Op, a recipe or a dtype.
     device : {'cpu', 'cuda'}
         What computes; on cuda our kernels' outputs must also be those of the C code, bit for bit.
 
@@ -90,4 +90,5 @@ def list_rungs(device, digests):
         *check_bits.list_rungs(device),
         *check_ops.list_rungs(device),
         *check_artists.list_rungs(device, digests),
+        *check_blocks.list_rungs(device),
     ]
