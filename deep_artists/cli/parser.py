@@ -4,6 +4,7 @@ import argparse
 
 from .. import __version__
 from . import commands
+from .study_blocks import add_blocks
 
 SEED = 23455
 
@@ -28,6 +29,7 @@ def make_parser():
         add_recipes,
         add_info,
         add_verify,
+        add_study,
     ):
         add(subparsers)
     return parser
@@ -167,6 +169,13 @@ def add_verify(subparsers):
     parser.add_argument("--quick", action="store_true", help="leave out the program's whole runs")
     add_json(parser)
     add_device(parser)
+
+
+def add_study(subparsers):
+    help = "run another system of its time"
+    study = subparsers.add_parser("study", help=help, description=help)
+    studies = study.add_subparsers(metavar="SYSTEM", required=True)
+    add_blocks(studies)
 
 
 def add_out(parser, name):
