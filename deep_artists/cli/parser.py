@@ -4,6 +4,7 @@ import argparse
 
 from .. import __version__
 from . import commands
+from .study_blocks import add_blocks
 from .study_chroma import add_chroma
 from .study_fretboard import add_fretboard
 from .study_genre import add_genre
@@ -177,12 +178,11 @@ def add_verify(subparsers):
 
 
 def add_study(subparsers):
-    help = "run another system of its time on your recordings"
+    help = "run another system of its time"
     study = subparsers.add_parser("study", help=help, description=help)
     studies = study.add_subparsers(metavar="SYSTEM", required=True)
-    add_genre(studies)
-    add_chroma(studies)
-    add_fretboard(studies)
+    for add in (add_blocks, add_chroma, add_fretboard, add_genre):
+        add(studies)
 
 
 def add_out(parser, name):

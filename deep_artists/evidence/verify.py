@@ -15,6 +15,7 @@ from ..ops.device import check_device
 from . import (
     check_artists,
     check_bits,
+    check_blocks,
     check_chroma,
     check_fretboard,
     check_frontend,
@@ -50,7 +51,8 @@ def verify(quick: bool = False, parts: Iterable[str] | None = None, device: str 
         Leave out the whole runs of the programs.
     parts : iterable of str, optional
         Only checks with one of these words in their name: 'frontend', 'ops', 'initial', 'network',
-        'program', 'bits', 'chroma', 'fretboard', 'genre', the name of an Op, a recipe or a dtype.
+        'program', 'bits', 'blocks', 'chroma', 'fretboard', 'genre', the name of an Op, a recipe
+        or a dtype.
     device : {'cpu', 'cuda'}
         What computes; on cuda our kernels' outputs must also be those of the C code, bit for bit.
 
@@ -98,6 +100,7 @@ def list_rungs(device, digests):
         *check_bits.list_rungs(device),
         *check_ops.list_rungs(device),
         *check_artists.list_rungs(device, digests),
+        *(check_blocks.list_rungs(device) if device == "cpu" else []),
         *(check_chroma.list_rungs() if device == "cpu" else []),
         *(check_fretboard.list_rungs() if device == "cpu" else []),
         *(check_genre.list_rungs() if device == "cpu" else []),

@@ -28,7 +28,7 @@ import pytensor.tensor as pt
 
 from ..data.chords.pitches import fold_bins
 from ..data.chords.vocabulary import index_labels, make_templates
-from ..nn.activations import half_wave
+from ..nn.activations import relu
 from ..nn.layers import share
 from ..nn.rows import compile_rows, take_shuffled
 from ..nn.updates import sgd
@@ -44,7 +44,7 @@ class Program(NamedTuple):
     batch_size: int
     learning_rate: float
     n_iterations: int
-    last: Callable = half_wave  # activation of the last layer
+    last: Callable = relu  # activation of the last layer
     shares: bool = False  # templates that sum to 1
     folded: bool = False  # inputs are folded to pitches first
     is_classifier: bool = False
@@ -98,7 +98,7 @@ class TutorialNetwork:
             b = share(np.zeros(n_out), "float64", f"bias{i}")
             self.params |= {W.name: W, b.name: b}
             lin_output = pt.dot(self.output, W) + b
-            self.output = (program.last if i == last else half_wave)(lin_output)
+            self.output = (program.last if i == last else relu)(lin_output)
         if program.is_classifier:
             self.y = pt.TensorType("int32", (None,))("y")
             self.cost = -pt.mean(pt.log(self.output)[pt.arange(self.y.shape[0]), self.y])
