@@ -30,6 +30,7 @@ def tensor(*shape, name="x", dtype="float64"):
 # --- against the recordings ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", check_blocks.GROUPS)
 def test_theano_computed_the_same(group):
     for recording in (THEANO105.format("float64"), THEANO06):
@@ -47,6 +48,7 @@ def test_theano_computed_the_same_in_float32(group):
         assert found <= bound, kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", [1, 2])
 def test_an_example_trains_as_recorded(example):
     for quantity, bound, found in check_blocks.check_example(example, "float64", "cpu"):
@@ -131,6 +133,7 @@ MISTAKES = {  # what is wrong: where, its name, what is put there, the case that
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_found(mistake, monkeypatch):
     module, name, make, case = MISTAKES[mistake]
