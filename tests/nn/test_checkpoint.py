@@ -198,6 +198,7 @@ def test_more_epochs_continue_a_run(tmp_path, whole):
     assert_same(train(sets(), checkpoint=tmp_path, **RUN), whole)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path, whole):
     run = ", ".join(f"{name}={value!r}" for name, value in RUN.items())
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}

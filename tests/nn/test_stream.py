@@ -134,6 +134,7 @@ def sets(tmp_path_factory):
     return sets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("floatX", ["float32", "float64"])
 def test_stored_order_gives_the_bits_of_a_set_in_memory(sets, floatX):
     results = [
@@ -192,6 +193,7 @@ print(peak_mb() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("floatX", ["float32", "float64"])
 def test_peak_memory_is_bounded(tmp_path, floatX):
     # 512 MB, most of it holes; what is resident counts the mapped file's pages too.

@@ -232,13 +232,12 @@ def test_a_graph_exported_for_cuda_calls_our_kernels():
 
 @pytest.fixture(scope="module")
 def device_code(tmp_path_factory):
-    """A folder with what nvcc makes of the kernels, or None where there is no nvcc."""
+    """A folder with what nvcc makes of the kernels."""
     folder = tmp_path_factory.mktemp("device_code")
     try:
         command = ffi.make_command("cuda")
     except RuntimeError as error:
-        assert "CUDA toolkit" in str(error)
-        return None
+        pytest.skip(f"the kernels cannot be compiled for a GPU here: {error}")
     subprocess.run([*command, "--dryrun", "-o", folder / "kernels.so"], check=True)
     # One architecture for the sake of time. A function that is the host's only, called on the
     # device, is no more than a warning.
@@ -248,17 +247,16 @@ def device_code(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_nvcc_compiles_every_kernel(device_code):
-    if device_code is not None:
-        content = (device_code / "kernels.so").read_bytes()
-        for word in (*ffi.HANDLERS, "sm_90"):
-            assert word.encode() in content
+    content = (device_code / "kernels.so").read_bytes()
+    for word in (*ffi.HANDLERS, "sm_90"):
+        assert word.encode() in content
 
 
+@pytest.mark.slow
 def test_the_device_code_equals_c_bit_for_bit(device_code):
     """nvcc's PTX as C, instruction by instruction: see ptx.py."""
-    if device_code is None:
-        return
     (ptx,) = device_code.glob("*.ptx")
     program = [sys.executable, Path(__file__).with_name("ptx.py"), ptx, device_code]
     subprocess.run(program, check=True, env=environment())
@@ -350,6 +348,7 @@ def test_nothing_imports_jax_unasked():
     subprocess.run([sys.executable, "-c", code], env=environment(), check=True)
 
 
+@pytest.mark.slow
 def test_a_set_read_in_blocks_trains_and_validates_alike():
     rng = np.random.RandomState(0)
     sets = [

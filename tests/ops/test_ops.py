@@ -136,6 +136,7 @@ def test_infer_shape_agrees(dtype):
             assert tuple(shape) == output.shape, op
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "function, shapes",
     [
@@ -276,6 +277,7 @@ def op_types(function):
     return {type(node.op) for node in function.maker.fgraph.apply_nodes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, floatX",
     [
@@ -372,6 +374,7 @@ def draw_patches(dtype):
         ).astype(dtype)[:, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", ["", "avx2", "plain"])
 def test_screening_misses_no_winner(isa):
     """In a process of its own: the instruction set is chosen once."""

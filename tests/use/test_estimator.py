@@ -63,6 +63,7 @@ def fitted():
     return DeepArtistClassifier(**SMALL | dict(n_epochs=60)).fit(X, y, groups=track)
 
 
+@pytest.mark.slow
 def test_the_rules_of_scikit_learn():
     names = []
     for estimator, check in checks.estimator_checks_generator(Tiled(**SMALL)):
@@ -115,6 +116,7 @@ def test_copies_predict_the_same(fitted, tmp_path):
     assert clone(fitted).get_params() == fitted.get_params()
 
 
+@pytest.mark.slow
 def test_few_patches_make_small_minibatches():
     X, y, track = make_patches(n_tracks=4, n_patches=3)
     net = DeepArtistClassifier(**SMALL, batch_size=80).fit(X, y)

@@ -93,6 +93,7 @@ def test_bad_files_are_left_out_and_bad_questions_refused(model, tmp_path):
         extract_features(model, tmp_path, layer="conv")
 
 
+@pytest.mark.slow
 def test_features_learned_from_artists_serve_another_label(tmp_path):
     """Instrument: a label the network never saw, of artists the classifier on it never saw."""
     corpus = write_corpus(tmp_path / "corpus", n_tracks=5, duration_s=4.0)
