@@ -8,6 +8,7 @@ process for each core, of one thread::
     dask worker tcp://HOST:8786 --nworkers auto --nthreads 1          # on each
 """
 
+import logging
 import sys
 import threading
 import time
@@ -94,7 +95,7 @@ def connect(address, timeout_s=10, lost_timeout_s=600):
             f"cluster {address}: no Dask scheduler answers within {timeout_s} s; start one with "
             "'dask scheduler', and give the address it prints, tcp://HOST:PORT"
         ) from error
-    with client:
+    with _no_logging(), client:
         try:
             client.wait_for_workers(1, timeout=timeout_s)
         except TimeoutError as error:
@@ -124,6 +125,17 @@ def connect(address, timeout_s=10, lost_timeout_s=600):
                 f"cluster {address}: the scheduler was lost; what was done is kept, run "
                 "again to go on"
             ) from error
+
+
+@contextmanager
+def _no_logging():
+    """Keep Dask's log lines back: what it logs of a lost scheduler, our own error says."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(level)
 
 
 @contextmanager

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -117,6 +120,24 @@ def _average(y):
         return np.atleast_2d(y).mean(axis=0, dtype=np.float64)
 
 
+_one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def _quiet_decoder():
+    """Keep from stderr what libmpg123 prints of a damaged file: the file's own error says it."""
+    with _one_at_a_time:  # stderr belongs to the whole process
+        sys.stderr.flush()
+        kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(null)
+
+
 def _read(path):
     """Decode a file block by block, and return the end of it, its sample rate and channels.
 
@@ -128,7 +149,7 @@ def _read(path):
         raise AudioError(f"{path}: no such file; the path of an audio file is needed")
     try:
         # Absolute: to libsndfile '-' is the standard input. Bytes: names need not be UTF-8.
-        with soundfile.SoundFile(os.fsencode(os.path.abspath(path))) as file:
+        with _quiet_decoder(), soundfile.SoundFile(os.fsencode(os.path.abspath(path))) as file:
             sr, channels = file.samplerate, file.channels
             if file.format == "RAW":  # libsndfile goes by the name where it knows no header
                 raise AudioError(

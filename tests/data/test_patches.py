@@ -63,6 +63,19 @@ def test_mel_power_is_that_of_2013():
     assert np.any(recorded == 0) and np.all(power[recorded == 0] == 0)  # digital silence
 
 
+def test_a_damaged_mp3_says_nothing_on_stderr(tmp_path, capfd):
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, tone(3 * 22050), 22050, format="MP3")
+    data = bytearray(path.read_bytes())
+    for i in np.random.RandomState(1).randint(2000, len(data), 300):
+        data[i] ^= 0x55
+    path.write_bytes(data[: len(data) * 2 // 3])
+    soundfile.read(path)
+    assert "mpg123" in capfd.readouterr().err  # the file is one that it complains of
+    assert len(extract_patches(path))
+    assert capfd.readouterr().err == ""
+
+
 def test_every_step_has_the_bits_of_librosa():
     import librosa
 
