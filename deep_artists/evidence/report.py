@@ -21,6 +21,7 @@ def format_table(checks):
 
     Examples
     --------
+    >>> from deep_artists.evidence.verify import Check
     >>> print(format_table([Check("mel power", "librosa", 1e-13, 2e-14, True)]))
     quantity   recorded by  bound    measured here
     mel power  librosa      1.0e-13  2.0e-14        pass
