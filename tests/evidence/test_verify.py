@@ -62,6 +62,7 @@ def in_python(op_type, perform):
 # --- as it is ---
 
 
+@pytest.mark.slow
 def test_this_machine_passes(report):
     assert [check for check in report.checks if not check.passed] == []
     names = {check.quantity.rpartition(":")[0] for check in report.checks}
@@ -74,6 +75,7 @@ def test_this_machine_passes(report):
         assert {f"network {name} {dtype}" for name in list_recipes()} <= names
 
 
+@pytest.mark.slow
 def test_every_recorded_run_is_in_the_ladder(report):
     recordings = {name.rpartition(".")[0] for name in golden.manifest()}
     runs = {
@@ -85,6 +87,7 @@ def test_every_recorded_run_is_in_the_ladder(report):
     assert runs <= {rung.name for rung in verify.list_rungs("cpu", {})}
 
 
+@pytest.mark.slow
 def test_the_digests_are_of_the_trained_parameters(report):
     assert set(report.parameters_sha256) == {
         f"{name} {dtype}" for name in list_recipes() for dtype in DTYPES
@@ -111,6 +114,7 @@ def test_a_short_run_of_the_program():
     assert all(check.passed for check in checks)
 
 
+@pytest.mark.slow
 def test_the_text_says_what_a_paper_needs(report, monkeypatch, capsys):
     monkeypatch.setattr(reports, "verify", lambda quick, device: report)
     assert reports.main(quick=True) == 0
@@ -138,6 +142,7 @@ def test_the_text_says_what_a_paper_needs(report, monkeypatch, capsys):
     assert "FAIL" not in printed.out
 
 
+@pytest.mark.slow
 def test_the_json_is_one_document(report, monkeypatch, capsys):
     failed = verify.Check("network", "Theano", 1e-12, np.inf, False)
     broken = verify.Check("ops", "Theano", None, "ValueError: no", False)

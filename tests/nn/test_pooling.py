@@ -11,6 +11,8 @@ from deep_artists.nn.convolution import convolve
 from deep_artists.nn.pooling import MODES, pool_2d
 from deep_artists.ops.compile import compile_function
 
+pytestmark = pytest.mark.slow  # every case compiles a graph of its own
+
 # ws, stride, pad, ignore_border
 WINDOWS = [
     ((2, 2), None, 0, True),
