@@ -280,7 +280,7 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """
         try:
             with open_npz(path) as file:
-                about = parse_json(file.read_text("about"), path, kind=str, params=dict)
+                about = parse_json(file.read_text("about"), path, kind=str)
                 arrays = {name: file.read(name) for name in file.headers if name != "about"}
             if (about["kind"], about["format"]) != ("chroma", FORMAT):
                 raise ValueError(f"it is of kind {about['kind']!r}, format {about['format']}")

@@ -174,7 +174,7 @@ class FretboardLearner:
         """
         try:
             with open_npz(path) as file:
-                about = parse_json(file.read_text("about"), path, kind=str, floatX=str)
+                about = parse_json(file.read_text("about"), path, kind=str)
                 arrays = {name: file.read(name) for name in file.headers if name != "about"}
             if (about["kind"], about["format"]) != ("fretboard", FORMAT):
                 raise ValueError(f"it is of kind {about['kind']!r}, format {about['format']}")
