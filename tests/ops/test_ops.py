@@ -467,6 +467,7 @@ print(digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_bits_do_not_depend_on_instruction_set_or_threads():
     """Fifty iterations; a processor without AVX-512 runs its AVX2 twice."""
     digests = {

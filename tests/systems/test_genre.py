@@ -206,6 +206,7 @@ def test_a_track_too_short_for_windows_counts_as_wrong():
     assert found == 0.5
 
 
+@pytest.mark.slow
 def test_the_command_compares_nets_and_leaves_a_bad_file_out(tmp_path, capsys):
     folder = write_genres(tmp_path / "genres")
     (folder / "a" / "a.00000.wav").write_bytes(b"no sound")
