@@ -27,7 +27,7 @@ class WholeLinker(VMLinker):
     """Compile a whole function into one C module, if the C code of every node allows it.
 
     Otherwise PyTensor's virtual machine runs it, which takes a module for each kind of node: 44 of
-    them for a training, where this takes 3.
+    them for a training, where this takes 2.
     """
 
     def accept(self, fgraph, no_recycling=None, profile=None):
