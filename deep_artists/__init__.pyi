@@ -9,6 +9,7 @@ from .data.dataset import open_dataset as open_dataset
 from .data.extraction import extract_folder as extract_folder
 from .data.patches import extract_patches as extract_patches
 from .evidence.verify import verify as verify
+from .use.embedder import AudioEmbedder as AudioEmbedder
 from .use.estimator import DeepArtistClassifier as DeepArtistClassifier
 from .use.features import extract_features as extract_features
 from .use.predict import predict_tracks as predict_tracks

@@ -8,7 +8,7 @@ import deep_artists
 PUBLIC = {
     "train", "Model", "load", "load_recipe", "list_recipes", "extract_patches", "extract_folder",
     "make_dataset", "open_dataset", "predict_tracks", "extract_features", "write_corpus", "verify",
-    "DeepArtistClassifier", "__version__",
+    "DeepArtistClassifier", "AudioEmbedder", "__version__",
 }  # fmt: skip
 
 

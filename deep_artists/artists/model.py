@@ -11,6 +11,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -236,6 +237,73 @@ class Model:
         if layer != "pool":
             self._need_whole()
         return np.concatenate(list(self._compute(x, parameters, layers[layer])))
+
+    def embed(
+        self,
+        x: Any,
+        layer: str = "hidden",
+        aggregate: str = "mean",
+        clip: str = "last30",
+        hop_s: float | None = None,
+        on_error: str = "raise",
+        parameters: str = "best",
+        jobs: int = 1,
+    ) -> Any:
+        """Return what a layer makes of recordings: a row for each, in the order given.
+
+        Parameters
+        ----------
+        x : path, (y, sr), or a list of them
+            An audio file; or samples [shape=(n,) or (channels, n)] and their rate in Hz.
+        layer : {'pool', 'hidden', 'proba'}
+            See `transform`.
+        aggregate : {'mean', 'meanstd', 'none'}
+            The mean over the patches of a recording; the mean, followed by the standard
+            deviation; or every patch, with its time.
+        clip : {'last30', 'all'}
+            The last 30 s, as in 2013, or the whole recording.
+        hop_s : float, optional
+            Seconds between the beginnings of two patches, rounded to frames of 5.8 ms. Patch
+            after patch, 0.232 s, if not given.
+        on_error : {'raise', 'nan'}
+            What becomes of a file that cannot be used: an error, or a row of NaN and a warning
+            that counts them.
+        parameters : {'best', 'last'}
+        jobs : int
+            Processes that read audio, -1 for one a core. They pay from some hundred files.
+
+        Returns
+        -------
+        np.ndarray [shape=(k,) for one recording, (len(x), k) for a list]
+            Of the model's dtype. With 'none' a pair: frames [shape=(patches, k)], and the times
+            [shape=(patches,)] at which the patches begin, in seconds from the beginning of the
+            recording; for a list, a list of each.
+
+        Raises
+        ------
+        AudioError
+            If a file cannot be used, and `on_error` is 'raise'.
+        ValueError
+            If an argument is unknown, or the model has no such layer.
+
+        Examples
+        --------
+        >>> rng = np.random.RandomState(0)
+        >>> from deep_artists import train
+        >>> sets = [(rng.uniform(size=(80, 2560)), np.arange(80) % 4)] * 3
+        >>> model = train(sets, "page", n_epochs=1, batch_size=40).model
+        >>> y = rng.uniform(-0.1, 0.1, size=22050)  # a second of noise
+        >>> model.embed((y, 22050)).shape
+        (1024,)
+        >>> model.embed([(y, 22050), (y, 22050)], aggregate="meanstd").shape
+        (2, 2048)
+        >>> frames, times_s = model.embed((y, 22050), aggregate="none", hop_s=0.1)
+        >>> frames.shape, times_s[:3].round(3).tolist()
+        ((8, 1024), [0.0, 0.099, 0.197])
+        """
+        from .embed import embed
+
+        return embed(self, x, layer, aggregate, clip, hop_s, on_error, parameters, jobs)
 
     def predict(self, x: np.ndarray, parameters: str = "best") -> np.ndarray:
         """Return the likeliest output for every patch: an int array [shape=(n,)]."""

@@ -12,12 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..artists.embed import AGGREGATES, summarise
 from ..artists.model import Model
 from ..data.files import new_file
 from ..data.patches import AudioError
 from .predict import Paths, compute_tracks
-
-AGGREGATES = ("none", "mean", "meanstd")
 
 
 class Features(NamedTuple):
@@ -39,6 +38,9 @@ def extract_features(
     scratch: str | os.PathLike | None = None,
 ) -> Features:
     """Compute what a layer makes of audio files: features for other tasks.
+
+    Files are listed once, and those that cannot be used are left out. `Model.embed` gives a row
+    for every input, in its order.
 
     Parameters
     ----------
@@ -81,8 +83,7 @@ def extract_features(
             failed.append((path, facts))
             continue
         if aggregate != "none":
-            statistics = [x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)]
-            x = np.concatenate(statistics[: 1 + (aggregate == "meanstd")])[None].astype(x.dtype)
+            x = summarise(x, aggregate)[None]
         width = x.shape[1]
         if file is None:
             rows.append(x)
