@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 
 from ..data.mel import HOP_LENGTH, SR_HZ
-from ..data.patches import N_FRAMES, AudioError, cut_mel, read_mel
+from ..data.patches import N_FRAMES, PATCH_SIZE, AudioError, cut_mel, read_mel
+from ..data.progress import Progress
 from ..data.workers import check_jobs, run_tasks
 
 AGGREGATES = ("none", "mean", "meanstd")
@@ -23,29 +24,26 @@ def embed(model, x, layer, aggregate, clip, hop_s, on_error, parameters, jobs):
     hop_frames = count_hop_frames(hop_s)
     recordings, is_one = list_recordings(x)
     # Compiles, and refuses an unknown layer, before any audio is read.
-    nothing = model.transform(np.zeros((0, N_FRAMES * 64)), layer, parameters)
+    width = model.transform(np.zeros((0, PATCH_SIZE)), layer, parameters).shape[1]
     rows, times_s, failed = [], [], []
-    mels = run_tasks(
-        jobs, len(recordings), read_recording, ((recording, clip) for recording in recordings)
-    )
-    for i, (mel, start_s) in enumerate(mels):
-        reason = None if mel is not None else start_s
-        if reason is None:
-            parts = [model.transform(some, layer, parameters) for some in cut_mel(mel, hop_frames)]
-            frames = np.concatenate(parts)
-            if not np.isfinite(frames).all():
-                reason = f"{name_recording(recordings[i])}: the model gives values not finite"
-        if reason is not None:
-            if on_error == "raise":
-                raise AudioError(reason)
-            failed.append(reason)
-            frames, start_s = np.full_like(nothing, np.nan, shape=(1, nothing.shape[1])), np.nan
-        if aggregate == "none":
-            hops = np.arange(len(frames)) * (hop_frames * HOP_LENGTH / SR_HZ)
-            rows.append(frames)
-            times_s.append(start_s + hops)
-        else:
-            rows.append(summarise(frames, aggregate))
+
+    def transform(patches):
+        return model.transform(patches, layer, parameters)
+
+    tasks = ((recording, clip) for recording in recordings)
+    mels = run_tasks(jobs, len(recordings), read_recording, tasks)
+    with Progress("embed", len(recordings), "recording", shown=not is_one, kept=False) as bar:
+        for recording, (mel, start_s) in zip(recordings, mels):
+            try:
+                frames = compute_frames(transform, recording, mel, start_s, hop_frames)
+            except AudioError as error:
+                if on_error == "raise":
+                    raise
+                failed.append(str(error))
+                frames, start_s = np.full((1, width), np.nan, model.floatX), np.nan
+            rows.append(frames if aggregate == "none" else summarise(frames, aggregate))
+            times_s.append(start_s + np.arange(len(frames)) * (hop_frames * HOP_LENGTH / SR_HZ))
+            bar.update()
     if failed:
         warnings.warn(
             f"{len(failed)} of {len(recordings)} recordings could not be used, and are NaN; the "
@@ -55,8 +53,19 @@ def embed(model, x, layer, aggregate, clip, hop_s, on_error, parameters, jobs):
         )
     if aggregate == "none":
         return (rows[0], times_s[0]) if is_one else (rows, times_s)
-    width = nothing.shape[1] * (1 + (aggregate == "meanstd"))
-    return rows[0] if is_one else np.array(rows, nothing.dtype).reshape(len(rows), width)
+    width *= 2 if aggregate == "meanstd" else 1
+    return rows[0] if is_one else np.array(rows, model.floatX).reshape(-1, width)
+
+
+def compute_frames(transform, recording, mel, start_s, hop_frames):
+    """Return a row for every patch; AudioError with the reason if there are none."""
+    if mel is None:
+        raise AudioError(start_s)
+    frames = np.concatenate([transform(patches) for patches in cut_mel(mel, hop_frames)])
+    if not np.isfinite(frames).all():
+        name = "audio array" if isinstance(recording, tuple) else os.fspath(recording)
+        raise AudioError(f"{name}: the model gives values that are not finite")
+    return frames
 
 
 def summarise(frames, aggregate):
@@ -110,10 +119,6 @@ def is_recording(x):
     if isinstance(x, tuple) and len(x) == 2:
         return isinstance(x[1], numbers.Real)  # else two paths
     return isinstance(x, (str, os.PathLike))
-
-
-def name_recording(recording):
-    return "audio array" if isinstance(recording, tuple) else os.fspath(recording)
 
 
 def read_recording(recording, clip):

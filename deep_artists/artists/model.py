@@ -18,6 +18,7 @@ import numpy as np
 from ..data.arrays import open_npz
 from ..data.files import DamagedFileError, new_file, parse_json
 from ..data.mapped import read_pieces
+from ..data.summary import as_html, as_text, list_names
 from ..ops.device import check_device
 from .recipe import IMAGE_SHAPE, NAMES, Recipe, expected_shapes, from_dict
 
@@ -71,6 +72,25 @@ class Model:
     def floatX(self) -> str:
         """The dtype of the arrays."""
         return str(self.last["conv_W"].dtype)
+
+    def __repr__(self):
+        return as_text(*self._summarise())
+
+    def _repr_html_(self):
+        return as_html(*self._summarise())
+
+    def _summarise(self):
+        recipe = self.recipe
+        layers = f"{recipe.nkerns} filters of {recipe.filter_shape}, pooled by {recipe.poolsize}"
+        if self.is_whole:
+            layers += f", {recipe.n_hidden} hidden units, {recipe.n_out} outputs"
+        n = sum(values.size for values in self.last.values())
+        rows = [
+            ("network", layers),
+            ("artists", list_names(self.label_names)),
+            ("parameters", f"{n} {self.floatX}, on {self.device}"),
+        ]
+        return f"Model of recipe {recipe.name}", rows
 
     def __getattr__(self, name):
         if name in NAMES and "last" in self.__dict__:

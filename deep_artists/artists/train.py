@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..data.mapped import check_finite
+from ..data.progress import Progress
 from ..data.tracks import SPLITS
 from ..data.versions import get_versions
 from ..nn.loop import Result, run_epochs
@@ -28,6 +29,7 @@ def train(
     checkpoint: str | os.PathLike | None = None,
     device: str = "cpu",
     memory_mb: float | None = None,
+    progress: bool = True,
     **overrides: Any,
 ) -> Result:
     """Train the network of a recipe.
@@ -54,6 +56,9 @@ def train(
     memory_mb : float, optional
         Megabytes (10 ** 6 bytes) that the patches may take in memory. A larger set is read in
         blocks and, if the recipe shuffles, in another order: see `nn.stream`.
+    progress : bool
+        Show on stderr how far the run is: a bar on a terminal or in a notebook, else a line every
+        half minute. It ends with the epochs, or earlier when patience runs out, which may grow.
     **overrides
         Values for other fields of the recipe, as ``learning_rate=0.05``.
 
@@ -144,7 +149,23 @@ def train(
             for line in result.log[3:]:
                 echo(line)
     save = None if checkpoints is None else partial(checkpoints.save, steps)
-    run_epochs(recipe, steps, result, say, save)
+    n_batches = steps.n_batches[0]
+
+    def measure_run():  # iterations, if patience grows no more
+        return min(recipe.n_epochs * n_batches, max(result.patience, recipe.patience) + 1)
+
+    with Progress("train", measure_run(), "iteration", len(result.costs), progress) as bar:
+
+        def say_aside(line):
+            with bar.aside():
+                say(line)
+
+        def watch(n):
+            bar.total = measure_run()
+            errors = [f"validation error {100 * e:.1f} %" for _, e in result.validation[-1:]]
+            bar.update(n, "".join(errors))
+
+        run_epochs(recipe, steps, result, say_aside, save, watch)
     last = steps.network.values()
     result.model = Model(
         last=last,

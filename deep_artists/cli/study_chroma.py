@@ -265,8 +265,8 @@ def draw(out, learner, track):
 
 def draw_images(path, images, labels, n_rows):
     """Draw images beside each other, or in rows, each on a scale of its own."""
+    from ..data.figures import make_figure, style
     from ..data.files import new_file
-    from ..use.charts import make_figure, style
 
     with style():
         figure = make_figure(1.1 * n_rows + 1.5)

@@ -371,8 +371,8 @@ def draw_curves(curves, path):
     if find_spec("matplotlib") is None:
         tell("no curves.png: matplotlib is missing, install deep_artists[plots]")
         return False
+    from ..data.figures import make_figure, style
     from ..data.files import new_file
-    from ..use.charts import make_figure, style
 
     with style():
         figure = make_figure(2.6)

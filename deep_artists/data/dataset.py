@@ -28,6 +28,7 @@ import numpy as np
 from .arrays import map_rows
 from .files import DamagedFileError, own_folder, read_json, remove_unfinished
 from .patches import PATCH_SIZE
+from .summary import as_html, as_text, list_names
 from .tracks import SPLITS, label_tracks, open_patches, split_tracks
 
 FORMAT = 1
@@ -57,6 +58,19 @@ class Dataset:
 
     def __iter__(self):
         return iter((self.train, self.valid, self.test))
+
+    def __repr__(self):
+        return as_text(*self._summarise())
+
+    def _repr_html_(self):
+        return as_html(*self._summarise())
+
+    def _summarise(self):
+        rows = [("artists", list_names(self.label_names))]
+        for name, split in zip(SPLITS, self):
+            tracks = "" if self.track_names is None else f" of {len(self.track_names[name])} tracks"
+            rows.append((name, f"{len(split.x)} patches{tracks}"))
+        return "Dataset", rows
 
 
 def make_dataset(

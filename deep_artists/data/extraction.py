@@ -37,6 +37,7 @@ from .files import (
     remove_unfinished,
 )
 from .patches import AUDIO_SUFFIXES, SETTINGS, AudioError, extract_file
+from .progress import Progress
 from .shards import (
     cut_shards,
     is_patches,
@@ -267,19 +268,17 @@ def _plan_tasks(audio_dir, shard_tracks, counts, unreadable):
 
 def _write_report(file, outcomes, counts, unreadable, n_tracks):
     """Write failed.csv as the outcomes come; return the names of the shards."""
-    from tqdm import tqdm
-
     text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
     report, shards = csv.writer(text), []
     report.writerow(("path", "reason"))
-    # disable=None: on a terminal only; tqdm writes to stderr.
-    with tqdm(desc="patches", total=n_tracks, unit="track", disable=None) as bar:
+    with Progress("patches", n_tracks, "track") as bar:
         for shard, done, reused, failed in outcomes:
             report.writerows(failed)
             text.flush()
             shards.append(shard)
             counts.update(done=done, reused=reused, failed=len(failed))
-            bar.update(done + reused + len(failed))
+            left_out = counts["failed"]
+            bar.update(done + reused + len(failed), left_out and f"{left_out} left out" or "")
     n_accounted = counts["done"] + counts["reused"] + counts["failed"]
     if n_accounted != counts["listed"]:
         raise RuntimeError(

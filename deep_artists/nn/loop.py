@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-PATIENCE_INCREASE = 2
-IMPROVEMENT_THRESHOLD = 0.995
+from ..data.summary import as_html, as_text
+from .patience import IMPROVEMENT_THRESHOLD, PATIENCE_INCREASE
+
 LINE_EVERY = 100  # iterations between two lines "training @ iter"
 
 
@@ -55,8 +56,34 @@ class Result:
     seconds: float = 0.0
     compile_seconds: float = 0.0
 
+    def __repr__(self):
+        return as_text(*self._summarise())
 
-def run_epochs(plan, steps, result, say, save=None):
+    def _repr_html_(self):
+        return as_html(*self._summarise())
+
+    def _summarise(self):
+        rows = [("iterations", f"{len(self.costs)} in {self.seconds:.1f} s")]
+        if len(self.costs):
+            rows.append(("cost", f"{self.costs[0]:.4g} at first, {self.costs[-1]:.4g} at last"))
+        if self.validation:
+            best, test = 100 * self.best_validation_error, 100 * self.test_error
+            rows.append(
+                ("validation", f"{best:.1f} % wrong at best, iteration {self.best_iteration}")
+            )
+            rows.append(("test", f"{test:.1f} % wrong there"))
+        if self.interrupted:
+            rows.append(("interrupted", "by Ctrl-C"))
+        return "Result of a training run", rows
+
+    def plot(self, axes=None):
+        """Draw the learning curves; see `curves.plot_learning_curves`."""
+        from .curves import plot_learning_curves
+
+        return plot_learning_curves(self, axes)
+
+
+def run_epochs(plan, steps, result, say, save=None, watch=None):
     """Run the 2013 loop from where the result stands, filling it in.
 
     Parameters
@@ -69,6 +96,8 @@ def run_epochs(plan, steps, result, say, save=None):
         Called with every line.
     save : callable, optional
         Called with the result after every validation.
+    watch : callable, optional
+        Called with the number of iterations that were made since the last call.
     """
     n_train_batches = steps.n_batches[0]
     validation_frequency = plan.validation_frequency or max(
@@ -97,6 +126,8 @@ def run_epochs(plan, steps, result, say, save=None):
                 result.seconds = time.perf_counter() - start
                 if save is not None:
                     save(result)
+            if watch is not None:
+                watch(n)
     except KeyboardInterrupt:
         result.interrupted = True
         say("manually stopped")

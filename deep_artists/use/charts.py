@@ -1,124 +1,25 @@
-"""Charts of how a run went: cost, validation error, patience; which artist is taken for which.
+"""Charts of how good a model is: which artist is taken for which, when, and how near they are.
 
-Every function draws into a Figure of its own, one journal column wide, and returns its Axes. pyplot
-and the backend in use are left alone.
+A function draws into the Axes it is given, or into a Figure of its own, one journal column wide,
+and returns its Axes.
 """
-
-from contextlib import contextmanager
 
 import numpy as np
 
-from ..nn.loop import IMPROVEMENT_THRESHOLD, PATIENCE_INCREASE
+from ..data.figures import make_figure, style
+from ..data.mel import HOP_LENGTH, SR_HZ
+from ..data.patches import N_FRAMES
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#999999"  # colour-blind people tell them apart
-
+PATCH_S = N_FRAMES * HOP_LENGTH / SR_HZ
 MOST_LABELS = 150  # of a confusion matrix
-
-STYLE = {"font.size": 7, "axes.titlesize": 7, "axes.labelsize": 7, "legend.fontsize": 6}
-STYLE |= {"axes.linewidth": 0.5, "axes.titlepad": 3, "axes.labelpad": 2, "legend.frameon": False}
-STYLE |= {"xtick.labelsize": 6, "xtick.major.width": 0.5, "xtick.major.size": 2}
-STYLE |= {"ytick.labelsize": 6, "ytick.major.width": 0.5, "ytick.major.size": 2}
-
-
-@contextmanager
-def style():
-    """Use our own style inside the block, whatever the user's style is."""
-    try:
-        import matplotlib.style
-    except ImportError as error:
-        raise RuntimeError(
-            'plots need matplotlib, which is not there: pip install "deep_artists[plots]"'
-        ) from error
-    with matplotlib.style.context(STYLE, after_reset=True):
-        yield
-
-
-def make_figure(height_in):
-    """Return an empty Figure as wide as a journal's column, 89 mm."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(3.5, height_in), dpi=300, layout="constrained")
-
-
-def trace_patience(validation, patience):
-    """Return how patience grew: a list of (updates made, patience from there on).
-
-    >>> trace_patience([(200, 0.5), (400, 0.6), (600, 0.4)], patience=300)
-    [(0, 300), (200, 398), (600, 1198)]
-    """
-    steps, best = [(0, patience)], np.inf
-    for updates, error in validation:
-        longer = (updates - 1) * PATIENCE_INCREASE
-        if error < best * IMPROVEMENT_THRESHOLD and longer > steps[-1][1]:
-            steps.append((updates, longer))
-        best = min(best, error)
-    return steps
+MOST_IN_LEGEND = 24
+# Okabe and Ito's, which colour-blind people tell apart; beyond eight artists other markers.
+COLOURS = "#0072b2 #d55e00 #009e73 #cc79a7 #e69f00 #56b4e9 #666666 #b5a800".split()
+MARKERS = "os^Dvp*XP<>hd"
 
 
 @style()
-def plot_learning_curves(results):
-    """Draw cost, validation error and patience over the iterations of a run.
-
-    Parameters
-    ----------
-    results : dict or train.Result
-        As results.json holds it, or what `train.train` returned.
-
-    Returns
-    -------
-    np.ndarray of Axes [shape=(3,)]
-        Cost; validation error, the best iteration marked; patience. The run stops where patience
-        meets the dashed line.
-    """
-    if not isinstance(results, dict):
-        results = vars(results) | {"recipe": results.model.recipe.to_dict()}
-    costs, validation, best, patience = _take_history(results)
-    n = len(costs)
-    window = max(5, n // 200)
-    smooth = np.median(costs[: n // window * window].reshape(-1, window), axis=1)
-    figure = make_figure(3.8)
-    cost, error, wait = grid = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
-    cost.plot(costs, color=GREY, linewidth=0.2, label="every minibatch", rasterized=True)
-    middles = (np.arange(len(smooth)) + 0.5) * window
-    cost.plot(middles, smooth, color=BLUE, linewidth=1, label=f"median of {window} minibatches")
-    cost.set(ylabel="cost", yscale="log")
-    updates, errors = validation.T
-    error.plot(updates, 100 * errors, color=BLUE, linewidth=0.5, label="validation")
-    for lowest in 100 * errors[updates == best]:  # none where no validation was reached
-        label = f"best: {lowest:.1f} % at iteration {best}"
-        error.plot(best, lowest, "o", color=ORANGE, markersize=3, label=label)
-    error.set(ylabel="error (%)", ylim=(0, None))
-    steps = trace_patience(validation, patience)
-    grown = zip(*steps, (n, steps[-1][1]))
-    wait.step(*grown, where="post", color=BLUE, linewidth=1, label="patience")
-    wait.plot([0, n], [0, n], "--", color=GREY, linewidth=1, label="iterations made")
-    wait.set(xlabel="iteration", ylabel="iterations", xlim=(0, n), ylim=(0, None))
-    for axes in grid:
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 0.97), ncols=2)
-    figure.align_ylabels(grid)
-    return grid
-
-
-def _take_history(results):
-    """Return costs (n,), validation (k, 2), best iteration and patience of a run's results."""
-    keys = ("recipe", "costs", "validation", "best_iteration")
-    if missing := [key for key in keys if key not in results]:
-        raise ValueError(f"the results have no {', '.join(missing)}; they are none of train's")
-    try:
-        costs = np.asarray(results["costs"], np.float64)
-        validation = np.asarray(results["validation"], np.float64).reshape(
-            len(results["validation"]), 2
-        )
-        best, patience = int(results["best_iteration"]), int(results["recipe"]["patience"])
-    except (TypeError, ValueError, LookupError, OverflowError) as error:
-        raise ValueError(f"the results are none of train's ({error})") from error
-    if costs.ndim != 1 or not len(costs):
-        raise ValueError(f"the results have costs of shape {costs.shape}; a list of them is needed")
-    return costs, validation, best, patience
-
-
-@style()
-def plot_confusion(model, split, per="track", parameters="best"):
+def plot_confusion(model, split, per="track", parameters="best", ax=None):
     """Draw which label is taken for which.
 
     Parameters
@@ -129,6 +30,8 @@ def plot_confusion(model, split, per="track", parameters="best"):
     per : {'track', 'patch'}
         What is counted; a track needs `track`.
     parameters : {'best', 'last'}
+    ax : Axes, optional
+        To draw into.
 
     Returns
     -------
@@ -159,11 +62,11 @@ def plot_confusion(model, split, per="track", parameters="best"):
         actual, predicted = place[actual], place[predicted]
         names = [*(names[i] for i in kept), f"{n - MOST_LABELS} others"]
         n = MOST_LABELS + 1
-    names = [name if len(name) <= 20 else f"{name[:19]}…" for name in names]
+    names = [shorten(name) for name in names]
     counts = confusion_matrix(actual, predicted, labels=range(n))
     total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shares = np.where(counts.any(axis=1, keepdims=True), counts / total, np.nan)
-    axes = make_figure(3.1).subplots()
+    axes = make_figure(3.1).subplots() if ax is None else ax
     colours = colormaps["gray_r"].with_extremes(bad="#cfe2f3")
     image = axes.imshow(shares, cmap=colours, vmin=0, vmax=1, aspect="auto")
     step = -(-n // 30)  # so many names can be read
@@ -172,3 +75,141 @@ def plot_confusion(model, split, per="track", parameters="best"):
     axes.set(xlabel="predicted", ylabel="actual", title=error)
     axes.figure.colorbar(image, label=f"share of the {what} of a label")
     return axes
+
+
+@style()
+def plot_probabilities(model, x, times_s=None, top=5, parameters="best", ax=None):
+    """Draw what the network says of a track, patch by patch.
+
+    Parameters
+    ----------
+    model : Model
+    x : np.ndarray [shape=(n, 2560)], float
+        The patches of a track, in time order.
+    times_s : np.ndarray [shape=(n,)], optional
+        When they begin; from 0 on, patch after patch, if not given.
+    top : int
+        Artists to draw, those of highest mean probability.
+    parameters : {'best', 'last'}
+    ax : Axes, optional
+        To draw into.
+
+    Returns
+    -------
+    Axes
+        A row for each artist, the likeliest on top; the others are joined into one row.
+    """
+    p = model.transform(x, "proba", parameters).astype(np.float64)
+    times_s = PATCH_S * np.arange(len(p)) if times_s is None else np.asarray(times_s)
+    best = np.argsort(-p.mean(axis=0), kind="stable")[:top]
+    others = 1 - p[:, best].sum(axis=1)
+    names = [shorten(name_output(model, i)) for i in best]
+    shares = [f"{name} {100 * share:.0f} %" for name, share in zip(names, p[:, best].mean(axis=0))]
+    rows = np.vstack([p[:, best].T, others[None]])
+    axes = make_figure(0.75 + 0.16 * len(rows)).subplots() if ax is None else ax
+    step = times_s[1] - times_s[0] if len(times_s) > 1 else PATCH_S
+    extent = (times_s[0], times_s[0] + step * len(p), len(rows) - 0.5, -0.5)
+    image = axes.imshow(
+        rows, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest"
+    )
+    labels = [*shares, f"others {100 * others.mean():.0f} %"]
+    axes.set_yticks(range(len(rows)), labels, parse_math=False)
+    axes.set(xlabel="s")
+    axes.figure.colorbar(image, ax=axes, label="probability", pad=0.02)
+    return axes
+
+
+def embed_tracks(model, split, parameters="best"):
+    """Return the mean hidden units of every track of a split, and its label.
+
+    Returns
+    -------
+    features : np.ndarray [shape=(tracks, n_hidden)]
+    labels : np.ndarray [shape=(tracks,)], int
+    """
+    tracks, first = np.unique(split.track, return_index=True)
+    rows = [
+        model.transform(split.x[split.track == t], "hidden", parameters).mean(axis=0)
+        for t in tracks
+    ]
+    return np.array(rows), np.asarray(split.y)[first]
+
+
+def flatten_map(features, method="pca", seed=0):
+    """Return places in a plane for rows of features: tracks that sound alike lie close.
+
+    Parameters
+    ----------
+    features : np.ndarray [shape=(n, k)]
+    method : {'pca', 'tsne'}
+        Principal components, of which the sign is chosen so that it does not depend on the
+        machine; or t-SNE, which draws from `seed` and shows neighbours, not distances.
+
+    Returns
+    -------
+    places : np.ndarray [shape=(n, 2)]
+    names : list of str
+        Of the two axes.
+    """
+    if method not in ("pca", "tsne"):
+        raise ValueError(f"method = {method!r}; there are 'pca' and 'tsne'")
+    if len(features) < 3:
+        raise ValueError(f"{len(features)} tracks; at least 3 are needed for a map")
+    if method == "pca":
+        from sklearn.decomposition import PCA
+
+        pca = PCA(2, svd_solver="full").fit(features)
+        shares = 100 * pca.explained_variance_ratio_
+        names = [f"component {i + 1} ({s:.0f} % of variance)" for i, s in enumerate(shares)]
+        return pca.transform(features), names
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30, (len(features) - 1) / 3)
+    places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
+    return places, ["t-SNE 1", "t-SNE 2"]
+
+
+@style()
+def plot_map(features, labels, names, method="pca", ax=None):
+    """Draw tracks as points of a plane, coloured by artist.
+
+    Parameters
+    ----------
+    features, labels
+        As `embed_tracks` returns them.
+    names : list of str
+        Of the labels.
+    method : {'pca', 'tsne'}
+        See `flatten_map`.
+    ax : Axes, optional
+        To draw into.
+
+    Returns
+    -------
+    Axes
+    """
+    places, axis_names = flatten_map(features, method)
+    axes = make_figure(3.4).subplots() if ax is None else ax
+    for k, label in enumerate(np.unique(labels)):
+        colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k // len(COLOURS) % len(MARKERS)]
+        own = places[labels == label]
+        name = shorten(names[label]) if label < len(names) else f"output {label}"
+        axes.plot(*own.T, marker, color=colour, markersize=3, label=name.replace("$", r"\$"))
+    axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
+    if len(np.unique(labels)) <= MOST_IN_LEGEND:
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), ncols=1, handletextpad=0.1)
+    return axes
+
+
+def name_output(model, i):
+    """Return the artist of an output, or its number where it has none."""
+    return model.label_names[i] if i < len(model.label_names) else f"output {i}"
+
+
+def shorten(name, most=20):
+    """Return a name that fits beside an axis.
+
+    >>> shorten("a" * 30)
+    'aaaaaaaaaaaaaaaaaaa…'
+    """
+    return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -61,7 +61,7 @@ class DeepArtistClassifier(
     layer : {'pool', 'hidden', 'proba'}
         What `transform` returns.
     verbose : bool
-        Print the lines of the log as they come.
+        Print the lines of the log as they come, and show how far training is.
     learning_rate, batch_size, n_epochs, nkerns, filter_shape, poolsize, n_hidden, L2_conv, \
 L2_softmax, patience, validation_frequency, shuffle
         Instead of the recipe's, see `recipe.Recipe`. Training stops after `n_epochs`, or when
@@ -170,6 +170,7 @@ L2_softmax, patience, validation_frequency, shuffle
             recipe.replace(seed=int(seed), batch_size=batch_size),
             floatX=self.floatX,
             echo=print if self.verbose else None,
+            progress=self.verbose,
         )
         result.model.label_names = [str(label) for label in classes]
         self.classes_, self.batch_size_ = classes, batch_size

@@ -16,6 +16,7 @@ from ..artists.embed import AGGREGATES, summarise
 from ..artists.model import Model
 from ..data.files import new_file
 from ..data.patches import AudioError
+from ..data.summary import as_html, as_text, list_names
 from .predict import Paths, compute_tracks
 
 
@@ -26,6 +27,21 @@ class Features(NamedTuple):
     track: np.ndarray  # (rows,) int64, index into track_names
     track_names: list  # of str, the paths
     failed: list  # of (path, reason)
+
+    def __repr__(self):
+        return as_text(*self._summarise())
+
+    def _repr_html_(self):
+        return as_html(*self._summarise())
+
+    def _summarise(self):
+        n, width = self.features.shape
+        rows = [
+            ("features", f"{n} rows of {width}, {self.features.dtype}"),
+            ("tracks", list_names(self.track_names)),
+            ("failed", list_names(path for path, _ in self.failed)),
+        ]
+        return "Features", rows
 
 
 def extract_features(

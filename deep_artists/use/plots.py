@@ -1,7 +1,8 @@
-"""Pictures of a run: filters, the patches that activate them, and the charts of `charts`.
+"""Pictures of a run: filters, the patches that they prefer, and all the charts as files.
 
-Every function draws into a Figure of its own, one journal column wide, and returns its Axes;
-``axes.figure.savefig("x.pdf")`` keeps it. pyplot and the backend in use are left alone.
+Every function draws into the Axes it is given, or into a Figure of its own, one journal column
+wide, and returns its Axes; ``axes.figure.savefig("x.pdf")`` keeps it. pyplot and the backend in use
+are left alone.
 
 Time is in ms from the left edge of a patch or filter, 128 / 22050 s = 5.8 ms a frame. The vertical
 axis is linear in mel bands and labelled with their centres in Hz (Slaney's scale, 64 bands). The
@@ -12,13 +13,22 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.figures import check_axes, make_figure, style
 from ..data.files import new_file, read_json
 from ..data.mel import FMAX_HZ, FMIN_HZ, HOP_LENGTH, N_MELS, SR_HZ, hz_to_mel
 from ..data.patches import N_FRAMES
-from .charts import make_figure, plot_confusion, plot_learning_curves, style
+from ..nn.curves import plot_learning_curves
+from .charts import embed_tracks, plot_confusion, plot_map, plot_probabilities
+from .preferences import choose_patches, locate_filter, rank_patches, turn_back
 
 FRAME_MS = 1000 * HOP_LENGTH / SR_HZ
 FLOOR_DB = -60  # the loudest entry of a patch is 0
+# Without Matplotlib's version and the date in a file, its bytes follow from the picture alone.
+FORMS = {
+    "png": {"Software": None},
+    "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    "svg": {"Creator": None, "Date": None},
+}
 BAR = dict(location="bottom", aspect=40, pad=0.02)  # below all axes
 
 
@@ -41,13 +51,8 @@ def _label_hz(axes, lowest_band, n_bands):
     axes.set_yticks(list(ticks), list(ticks.values()))
 
 
-def turn_back(conv_W):
-    """Return filters as applied to the input: flipped in both axes, (filters, rows, columns)."""
-    return conv_W[:, 0, ::-1, ::-1]
-
-
 @style()
-def plot_filters(model, parameters="best"):
+def plot_filters(model, parameters="best", axes=None):
     """Draw the filters as mel-by-time images, flipped as they are applied to the input.
 
     A filter slides over the patch, so its bands have no fixed frequency: the left axis is in Hz
@@ -57,6 +62,8 @@ def plot_filters(model, parameters="best"):
     ----------
     model : Model
     parameters : {'best', 'last'}
+    axes : sequence of Axes, optional
+        One for each filter.
 
     Returns
     -------
@@ -67,8 +74,11 @@ def plot_filters(model, parameters="best"):
     n, n_bands, _ = filters.shape
     n_columns = min(n, 5)
     n_rows = -(-n // n_columns)
-    figure = make_figure(0.75 + 1.15 * n_rows)
-    grid = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
+    if axes is None:
+        figure = make_figure(0.75 + 1.15 * n_rows)
+        grid = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
+    else:
+        grid = check_axes(axes, n)
     limit = np.abs(filters).max() or 1
     for axes in grid[n:]:
         axes.set_visible(False)
@@ -86,13 +96,20 @@ def plot_filters(model, parameters="best"):
             right.set_ylim(axes.get_ylim())
             _label_hz(right, N_MELS - n_bands, n_bands)
             right.set_ylabel("Hz, highest position", rotation=270, va="bottom")
-    figure.colorbar(image, ax=grid, **BAR, label="weight (turned back, as it meets the input)")
+    label = "weight (turned back, as it meets the input)"
+    grid[0].figure.colorbar(image, ax=list(grid), **BAR, label=label)
     return grid[:n]
+
+
+def to_db(patch):
+    """Return a patch in dB below its loudest entry, (64, 40)."""
+    patch = np.reshape(patch, (N_MELS, N_FRAMES)).astype(np.float64)
+    return 10 * np.log10(np.maximum(patch / (patch.max() or 1), 10 ** (FLOOR_DB / 10)))
 
 
 @style()
 def plot_activating_patches(model, x, n=5, track=None, parameters="best"):
-    """Draw the patches that activate each filter most, by the largest entry of its pooled map.
+    """Draw the patches that each filter prefers, see `preferences.rank_patches`.
 
     The network sees power; the pictures show it in dB below the loudest entry of the patch.
 
@@ -109,33 +126,24 @@ def plot_activating_patches(model, x, n=5, track=None, parameters="best"):
     Returns
     -------
     np.ndarray of Axes [shape=(nkerns, n)]
-        Activation falls from left to right, a frame marks where the filter lay. A place is grey
+        Preference falls from left to right, a frame marks where the filter lay. A place is grey
         where no further patch activates the filter.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.patches import Rectangle
-    from scipy.signal import correlate
 
-    filters = turn_back(getattr(model, parameters)["conv_W"])
-    n_filters, n_bands, n_frames = filters.shape
-    pooled = model.transform(x, "pool", parameters).reshape(len(x), n_filters, -1).max(axis=2)
-    used = np.multiply(model.recipe.pooled_shape, model.recipe.poolsize)  # pooling cuts the rest
+    scores = rank_patches(model, x, parameters)
+    n_filters, (n_bands, n_frames) = scores.shape[1], model.recipe.filter_shape
     scale = ScalarMappable(cmap="magma")
     scale.set_clim(FLOOR_DB, 0)
     figure = make_figure(0.6 + 0.62 * n_filters)
     figure.get_layout_engine().set(h_pad=0.02, w_pad=0.02, hspace=0, wspace=0)
     grid = figure.subplots(n_filters, n, sharex=True, sharey=True, squeeze=False)
     for i, row in enumerate(grid):
-        best = np.argsort(-pooled[:, i], kind="stable")
-        best = best[pooled[best, i] > 0]
-        if track is not None:
-            best = best[np.sort(np.unique(np.asarray(track)[best], return_index=True)[1])]
+        best = choose_patches(scores[:, i], n, track)
         for axes, p in zip(row, best):
-            patch = np.reshape(x[p], (N_MELS, N_FRAMES)).astype(np.float64)
-            power = np.maximum(patch / (patch.max() or 1), 10 ** (FLOOR_DB / 10))
-            _show(axes, 10 * np.log10(power), cmap=scale.cmap, norm=scale.norm)
-            z = correlate(patch, filters[i], "valid", "direct")[: used[0], : used[1]]
-            band, frame = np.unravel_index(z.argmax(), z.shape)
+            _show(axes, to_db(x[p]), cmap=scale.cmap, norm=scale.norm)
+            band, frame = locate_filter(model, x[p], i, parameters)
             corner, size = (frame * FRAME_MS, band - 0.5), (n_frames * FRAME_MS, n_bands)
             axes.add_patch(Rectangle(corner, *size, fill=False, color="white", linewidth=0.7))
         for axes in row[len(best) :]:
@@ -149,8 +157,8 @@ def plot_activating_patches(model, x, n=5, track=None, parameters="best"):
     return grid
 
 
-def save_all(path, out_dir):
-    """Draw every picture that a run or a model allows, as PNG files of 300 dpi.
+def save_all(path, out_dir, form="png"):
+    """Draw every picture that a run or a model allows, into files.
 
     Parameters
     ----------
@@ -159,12 +167,15 @@ def save_all(path, out_dir):
         of which only the filters can be drawn.
     out_dir : str or path
         Made if it is not there.
+    form : {'png', 'pdf', 'svg'}
+        PNG has 300 dpi.
 
     Returns
     -------
     list of Path
         filters.png; learning_curves.png; of the test split activating_patches.png,
-        confusion_tracks.png, confusion_patches.png. The same input gives the same bytes.
+        confusion_tracks.png, confusion_patches.png, probabilities.png (of its first track) and
+        map.png. The same input gives the same bytes.
 
     Raises
     ------
@@ -176,6 +187,8 @@ def save_all(path, out_dir):
     from ..artists.model import Model
     from ..data.dataset import open_dataset
 
+    if form not in FORMS:
+        raise ValueError(f"form = {form!r}; there are {', '.join(FORMS)}")
     path, out_dir = Path(path), Path(out_dir)
     model = Model.load(path / "model.npz" if path.is_dir() else path)
     drawn = {"filters": plot_filters(model)[0]}
@@ -193,13 +206,17 @@ def save_all(path, out_dir):
         if model.is_whole:
             drawn["confusion_tracks"] = plot_confusion(model, test)
             drawn["confusion_patches"] = plot_confusion(model, test, per="patch")
+            first = test.x[test.track == 0]
+            drawn["probabilities"] = plot_probabilities(model, first)
+            drawn["map"] = plot_map(*embed_tracks(model, test), model.label_names)
     out_dir.mkdir(parents=True, exist_ok=True)
-    return [_save(axes.figure, out_dir / f"{name}.png") for name, axes in drawn.items()]
+    return [save_figure(axes.figure, out_dir / f"{name}.{form}") for name, axes in drawn.items()]
 
 
 @style()
-def _save(figure, path):
+def save_figure(figure, path):
+    """Write a figure to a file whose suffix is one of `FORMS`: the same figure, the same bytes."""
+    form = Path(path).suffix[1:]
     with new_file(path) as file:
-        # Without Matplotlib's version in it, the bytes follow from the picture alone.
-        figure.savefig(file, format="png", backend="agg", metadata={"Software": None})
+        figure.savefig(file, format=form, metadata=FORMS[form])
     return path

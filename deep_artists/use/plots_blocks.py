@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .charts import make_figure, style
+from ..data.figures import make_figure, style
 
 
 @style()

@@ -20,7 +20,12 @@ import numpy as np
 from ..artists.model import Model
 from ..data.files import iterate_files, printable
 from ..data.patches import AUDIO_SUFFIXES, CLIP_S, PATCH_SIZE, AudioError, extract_file
+from ..data.progress import Progress
+from ..data.summary import as_html, as_text
 from ..data.workers import check_jobs, run_tasks
+
+COLUMNS = ["path", "rank", "artist", "probability"]
+COLUMNS += ["n_patches", "resampled_from_hz", "note", "failed"]
 
 Paths = str | os.PathLike | Sequence[str | os.PathLike]
 
@@ -49,6 +54,43 @@ class Prediction:
     resampled_from_hz: int | None = None
     note: str = ""
     failed: str | None = None
+
+
+class Predictions(list):
+    """A list of Prediction, which can become a table."""
+
+    def to_frame(self):
+        """Return a pandas.DataFrame: a row for every artist named, and for every failed track.
+
+        The columns are those of the CSV file: path, rank, artist, probability, n_patches,
+        resampled_from_hz, note, failed.
+
+        Raises
+        ------
+        RuntimeError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise RuntimeError(
+                "to_frame needs pandas, which is not there: pip install pandas"
+            ) from error
+        return pandas.DataFrame(list_rows(self), columns=COLUMNS)
+
+    def __repr__(self):
+        return as_text(*self._summarise())
+
+    def _repr_html_(self):
+        return as_html(*self._summarise())
+
+    def _summarise(self):
+        rows = [
+            (p.path, p.failed or ", ".join(f"{name} {100 * s:.0f} %" for name, s in p.artists[:3]))
+            for p in self[:10]
+        ]
+        more = [("...", f"{len(self) - 10} more")] if len(self) > 10 else []
+        return f"Predictions of {len(self)} tracks", rows + more
 
 
 def find_audio(paths: Paths) -> list[str]:
@@ -95,7 +137,7 @@ def _list_audio(folder):
 
 def predict_tracks(
     model: Model, paths: Paths, top: int | None = 10, parameters: str = "best", jobs: int = 1
-) -> list[Prediction]:
+) -> Predictions:
     """Name the artists of audio files.
 
     Parameters
@@ -113,8 +155,9 @@ def predict_tracks(
 
     Returns
     -------
-    list of Prediction
-        One for each file, in the order of `find_audio`.
+    Predictions
+        A list of Prediction, one for each file, in the order of `find_audio`. Its `to_frame`
+        makes a table of it.
 
     Raises
     ------
@@ -127,7 +170,7 @@ def predict_tracks(
         raise ValueError(f"top = {top}; at least 1 is needed")
     names = list(model.label_names)
     names += [f"output {i}" for i in range(len(names), model.recipe.n_out)]  # of no label
-    predictions = []
+    predictions = Predictions()
 
     def predict(x):
         return model.predict_log_proba(x, parameters)
@@ -150,19 +193,17 @@ def predict_tracks(
 
 def compute_tracks(compute, paths, jobs):
     """Yield (path, facts, compute(patches)), or (path, reason, None), for every audio file."""
-    from tqdm import tqdm
-
     check_jobs(jobs)
     paths = find_audio(paths)
     compute(np.zeros((0, PATCH_SIZE)))  # compiles, and refuses, before any audio is read
     extracted = run_tasks(jobs, len(paths), extract_track, ((path,) for path in paths))
-    # disable=None: on a terminal only; tqdm writes to stderr.
-    extracted = tqdm(extracted, "tracks", len(paths), unit="track", disable=None)
-    for path, (x, facts) in zip(paths, extracted):
-        computed = None if x is None else compute(x)
-        if computed is not None and not np.isfinite(computed).all():
-            computed, facts = None, "the model gives values that are not finite"
-        yield path, facts, computed
+    with Progress("tracks", len(paths), "track") as bar:
+        for path, (x, facts) in zip(paths, extracted):
+            computed = None if x is None else compute(x)
+            if computed is not None and not np.isfinite(computed).all():
+                computed, facts = None, "the model gives values that are not finite"
+            yield path, facts, computed
+            bar.update()
 
 
 def extract_track(path):
@@ -173,6 +214,16 @@ def extract_track(path):
         return extract_file(path)
     except (AudioError, OSError) as error:
         return None, str(error).removeprefix(f"{path}: ")
+
+
+def list_rows(predictions):
+    """Yield a row of `COLUMNS` for every artist named, and for every track that failed."""
+    for p in predictions:
+        about = (p.n_patches, p.resampled_from_hz, p.note, p.failed)
+        for rank, (artist, share) in enumerate(p.artists, 1):
+            yield p.path, rank, artist, share, *about
+        if not p.artists:
+            yield p.path, None, None, None, *about
 
 
 def format_predictions(predictions: list[Prediction], form: str = "text") -> str:
@@ -219,12 +270,8 @@ def format_predictions(predictions: list[Prediction], form: str = "text") -> str
                 text.write(f"{printable(p.path)}: {artists}{p.note and f' ({p.note})'}\n")
     elif form == "csv":
         writer = csv.writer(text, lineterminator="\n")
-        columns = "path rank artist probability n_patches resampled_from_hz note failed"
-        writer.writerow(columns.split())
-        for p in predictions:
-            about = (p.n_patches, p.resampled_from_hz, p.note, p.failed)
-            for rank, (artist, share) in enumerate(p.artists or [("", "")], 1):
-                writer.writerow((p.path, rank if artist else "", artist, share, *about))
+        writer.writerow(COLUMNS)
+        writer.writerows(list_rows(predictions))
     else:
         raise ValueError(f"form = {form!r}; there are text, json, csv")
     return text.getvalue().encode(errors="backslashreplace").decode()

@@ -138,5 +138,5 @@ def test_what_cannot_be_meant_is_an_error(model, x, options, words):
 def test_parameters_that_are_not_finite_give_no_embedding(model, folder):
     values = {name: np.full_like(a, np.nan) for name, a in model.last.items()}
     diverged = Model(values, model.best, model.recipe, model.label_names)
-    with pytest.raises(AudioError, match="0.flac: the model gives values not finite"):
+    with pytest.raises(AudioError, match="0.flac: the model gives values that are not finite"):
         diverged.embed([folder / "0.flac"], parameters="last")
