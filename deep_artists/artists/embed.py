@@ -21,6 +21,7 @@ def embed(model, x, layer, aggregate, clip, hop_s, on_error, parameters, jobs):
     if on_error not in ("raise", "nan"):
         raise ValueError(f"on_error = {on_error!r}; there are 'raise' and 'nan'")
     check_jobs(jobs)
+    clip = model.recipe.clip if clip is None else clip
     hop_frames = count_hop_frames(hop_s)
     recordings, is_one = list_recordings(x)
     # Compiles, and refuses an unknown layer, before any audio is read.

@@ -34,12 +34,11 @@ def reproduce(arguments):
                 jobs=arguments.jobs,
                 cluster=arguments.cluster,
                 cluster_timeout_s=arguments.cluster_timeout,
+                clip=arguments.recipe.clip,
             )
             report_failed(report)
         with stage(seconds, "dataset"):
-            datasets = make_dataset(
-                out / "patches", out / "set", labels=labels, seed=get_split_seed(arguments)
-            )
+            datasets = make_dataset(out / "patches", out / "set", **get_set_options(arguments))
             report_set(datasets)
         remove_results(out)  # they are of another set
         train_and_report(
@@ -68,6 +67,7 @@ def extract(arguments):
         shard_tracks=arguments.shard_tracks,
         cluster=arguments.cluster,
         cluster_timeout_s=arguments.cluster_timeout,
+        clip=arguments.clip,
     )
     report_failed(report)
     say(
@@ -83,9 +83,7 @@ def dataset(arguments):
     from ..data.dataset import make_dataset
     from .report import report_set
 
-    datasets = make_dataset(
-        arguments.patch_dir, arguments.out, labels=arguments.labels, seed=get_split_seed(arguments)
-    )
+    datasets = make_dataset(arguments.patch_dir, arguments.out, **get_set_options(arguments))
     report_set(datasets)
     sizes = ", ".join(f"{len(s.x)} {n}" for n, s in zip(("train", "valid", "test"), datasets))
     say(f"wrote {printable(arguments.out)}: {len(datasets.label_names)} artists; patches: {sizes}")
@@ -158,6 +156,8 @@ def load_model(arguments):
     check_device(arguments.device)
     model = Model.load(arguments.model)
     model.device = arguments.device
+    if (iteration := model.about.get("diverged_at")) is not None:
+        note(f"{printable(arguments.model)}: its training diverged at iteration {iteration}")
     return model
 
 
@@ -228,9 +228,14 @@ def check_recipe(arguments):
     arguments.recipe = load_recipe(arguments.recipe, **overrides)
 
 
-def get_split_seed(arguments):
-    """Return the seed of the split; that of a recipe is for training."""
-    return SEED if arguments.seed is None else arguments.seed
+def get_set_options(arguments):
+    """Return the options of `make_dataset`; its seed is for the split, a recipe's for training."""
+    return {
+        "labels": arguments.labels,
+        "seed": SEED if arguments.seed is None else arguments.seed,
+        "group": arguments.group,
+        "drop_silence": arguments.drop_silence,
+    }
 
 
 def parse_overrides(texts):
@@ -243,7 +248,9 @@ def parse_overrides(texts):
         try:
             overrides[name] = json.loads(value)
         except (ValueError, RecursionError) as error:
-            raise ValueError(
-                f"--set {text}: {value!r} is no number, true, false or [a, b]"
-            ) from error
+            if not value.isidentifier():
+                raise ValueError(
+                    f"--set {text}: {value!r} is no number, word, true, false or [a, b]"
+                ) from error
+            overrides[name] = value
     return overrides

@@ -74,6 +74,12 @@ def add_extract(subparsers):
         metavar="N",
         help="write shards of about N tracks (256, say), not a file for each",
     )
+    parser.add_argument(
+        "--clip",
+        default="last30",
+        choices=["last30", "all"],
+        help="the last 30 s of every recording, as in 2013, or all (default: last30)",
+    )
     add_reading(parser, jobs=-1)
     add_cluster(parser)
 
@@ -221,8 +227,17 @@ def add_labels(parser):
         type=path,
         default="folder",
         metavar="RULE",
-        help="folder (AUDIO_DIR/<artist>/<track>), filename (first 18 "
-        "characters, as in 2013) or a CSV file: path, artist[, group]",
+        help="folder (AUDIO_DIR/<artist>/[<album>/]<track>), tags (of the files), filename (first "
+        "18 characters, as in 2013) or a CSV file: path, artist[, group], or FMA's tracks.csv",
+    )
+    parser.add_argument(
+        "--group",
+        default="album",
+        choices=["album", "folder", "none"],
+        help="what stays together in train, valid or test (default: album, as the labels give it)",
+    )
+    parser.add_argument(
+        "--drop-silence", action="store_true", help="leave out patches that are exactly zero"
     )
 
 
@@ -231,7 +246,7 @@ def add_recipe(parser, default):
         "--recipe",
         default=default,
         metavar="NAME",
-        help=f"first, second, third, last, page or a .toml file (default: {default})",
+        help=f"first, second, third, last, page, today or a .toml file (default: {default})",
     )
     parser.add_argument(
         "--set",

@@ -233,11 +233,15 @@ def _clip(y, sr, clip_s, name):
 
 def _cut(y, name):
     """Return the patches of audio at 22050 Hz: (n_patches, 2560) float32."""
+    step = N_FRAMES * HOP_LENGTH
+    n_patches = (len(y) - N_FFT + HOP_LENGTH) // step
+    patches = np.empty((n_patches, PATCH_SIZE), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # reported below
-        mel = mel_power(y)
-        n_patches = mel.shape[1] // N_FRAMES
-        mel = mel[:, : n_patches * N_FRAMES].reshape(N_MELS, n_patches, N_FRAMES)
-        patches = mel.transpose(1, 0, 2).reshape(n_patches, PATCH_SIZE).astype(np.float32)
+        for i in range(0, n_patches, BLOCK_PATCHES):
+            n = min(BLOCK_PATCHES, n_patches - i)
+            mel = mel_power(y[i * step :][: n * step - HOP_LENGTH + N_FFT])
+            mel = mel[:, : n * N_FRAMES].reshape(N_MELS, n, N_FRAMES).transpose(1, 0, 2)
+            patches[i : i + n] = mel.reshape(n, PATCH_SIZE)
     if not np.isfinite(patches).all():
         raise AudioError(_name_overflow(y, name))
     return patches

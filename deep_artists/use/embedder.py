@@ -25,7 +25,7 @@ class AudioEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         A trained model, or its file.
     layer : {'pool', 'hidden', 'proba'}
     aggregate : {'mean', 'meanstd'}
-    clip : {'last30', 'all'}
+    clip : {'last30', 'all'}, optional
     hop_s : float, optional
     on_error : {'raise', 'nan'}
     parameters : {'best', 'last'}
@@ -53,7 +53,7 @@ class AudioEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         *,
         layer="hidden",
         aggregate="mean",
-        clip="last30",
+        clip=None,
         hop_s=None,
         on_error="raise",
         parameters="best",

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..artists.model import Model
 from ..data.files import iterate_files, printable
-from ..data.patches import AUDIO_SUFFIXES, CLIP_S, PATCH_SIZE, AudioError, extract_file
+from ..data.patches import AUDIO_SUFFIXES, CLIPS, PATCH_SIZE, AudioError, extract_file
 from ..data.progress import Progress
 from ..data.summary import as_html, as_text
 from ..data.workers import check_jobs, run_tasks
@@ -43,7 +43,7 @@ class Prediction:
     resampled_from_hz : int or None
         The file's sample rate, where it is not 22050 Hz.
     note : str
-        What to know before trusting the answer: a short track, another sample rate.
+        What to know before trusting the answer: a short track, silence, another sample rate.
     failed : str or None
         Why there is no answer.
     """
@@ -175,9 +175,12 @@ def predict_tracks(
     def predict(x):
         return model.predict_log_proba(x, parameters)
 
-    for path, facts, log_p in compute_tracks(predict, paths, jobs):
+    for path, facts, log_p in compute_tracks(predict, paths, jobs, model.recipe.clip):
         if log_p is None:
             predictions.append(Prediction(path, failed=facts))
+            continue
+        if facts["silent"] == len(log_p):
+            predictions.append(Prediction(path, failed="only silence: every patch is exactly zero"))
             continue
         mean = log_p.mean(axis=0, dtype=np.float64)
         p = np.exp(mean - mean.max())
@@ -185,18 +188,20 @@ def predict_tracks(
         artists = [(names[i], float(p[i])) for i in np.argsort(-p, kind="stable")[:top]]
         sr = facts["source_sr_hz"] if facts["resampled"] else None
         notes = [f"resampled from {sr} Hz"] if sr else []
-        if round(facts["used_s"], 1) < CLIP_S:
+        if round(facts["used_s"], 1) < (CLIPS[model.recipe.clip] or 0):
             notes.append(f"{facts['used_s']:.1f} s only")
+        if facts["silent"]:
+            notes.append(f"{facts['silent']} of {len(log_p)} patches are silence")
         predictions.append(Prediction(path, artists, len(log_p), sr, ", ".join(notes)))
     return predictions
 
 
-def compute_tracks(compute, paths, jobs):
+def compute_tracks(compute, paths, jobs, clip="last30"):
     """Yield (path, facts, compute(patches)), or (path, reason, None), for every audio file."""
     check_jobs(jobs)
     paths = find_audio(paths)
     compute(np.zeros((0, PATCH_SIZE)))  # compiles, and refuses, before any audio is read
-    extracted = run_tasks(jobs, len(paths), extract_track, ((path,) for path in paths))
+    extracted = run_tasks(jobs, len(paths), extract_track, ((path, clip) for path in paths))
     with Progress("tracks", len(paths), "track") as bar:
         for path, (x, facts) in zip(paths, extracted):
             computed = None if x is None else compute(x)
@@ -206,12 +211,16 @@ def compute_tracks(compute, paths, jobs):
             bar.update()
 
 
-def extract_track(path):
-    """Return (patches, facts) of an audio file, or (None, reason)."""
+def extract_track(path, clip="last30"):
+    """Return (patches, facts) of an audio file, or (None, reason).
+
+    The facts have ``silent`` as well: the number of patches that are exactly zero.
+    """
     try:
         if os.path.isdir(path):
             os.listdir(path)  # raises what keeps it from being read
-        return extract_file(path)
+        x, facts = extract_file(path, clip)
+        return x, facts | {"silent": int(len(x) - x.any(axis=1).sum())}
     except (AudioError, OSError) as error:
         return None, str(error).removeprefix(f"{path}: ")
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..data.compression import compress
 from ..data.mapped import read_pieces
 from ..data.mel import N_MELS
 from ..data.patches import N_FRAMES
@@ -34,12 +35,18 @@ def rank_patches(model, x, parameters="best"):
     for some in read_pieces(x):
         pooled = model.transform(some, "pool", parameters).reshape(len(some), len(bias), -1)
         largest = pooled.max(axis=2).astype(np.float64)
-        norm = np.linalg.norm(np.asarray(some, np.float64), axis=1)[:, None]
+        norm = np.linalg.norm(as_input(model, some), axis=1)[:, None]
         found = (largest > 0) & (norm > 0)
         score = np.where(found, (largest - bias) / np.where(norm > 0, norm, 1), 0)
         scores[done : done + len(some)] = np.maximum(score, 0)
         done += len(some)
     return scores
+
+
+def as_input(model, x):
+    """Return what the network gets of patches, in float64."""
+    x = np.asarray(x, np.float64)
+    return compress(x, **model.about["input"]) if model.recipe.compression == "log" else x
 
 
 def choose_patches(scores, n, track=None):
@@ -60,7 +67,7 @@ def locate_filter(model, patch, i, parameters="best"):
     from scipy.signal import correlate
 
     weights = turn_back(getattr(model, parameters)["conv_W"])[i]
-    patch = np.reshape(patch, (N_MELS, N_FRAMES)).astype(np.float64)
+    patch = as_input(model, np.reshape(patch, (1, -1))).reshape(N_MELS, N_FRAMES)
     used = np.multiply(model.recipe.pooled_shape, model.recipe.poolsize)  # pooling cuts the rest
     z = correlate(patch, weights, "valid", "direct")[: used[0], : used[1]]
     return tuple(int(k) for k in np.unravel_index(z.argmax(), z.shape))
