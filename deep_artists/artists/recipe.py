@@ -6,6 +6,7 @@ one's of 2013: it takes what was measured to help since.
 """
 
 import dataclasses
+import difflib
 import os
 import tomllib
 from dataclasses import dataclass
@@ -110,7 +111,9 @@ class Recipe:
         fields = [field.name for field in dataclasses.fields(self)]
         for name in overrides:
             if name not in fields:
-                raise ValueError(f"a recipe has no {name!r}; it has {', '.join(fields)}")
+                raise ValueError(
+                    f"a recipe has no {name!r}{suggest(name, fields)}; it has {', '.join(fields)}"
+                )
         return dataclasses.replace(self, **overrides)
 
     def to_dict(self) -> dict[str, Any]:
@@ -169,6 +172,16 @@ def expected_shapes(recipe):
     }
 
 
+def suggest(word, known):
+    """Return a question after the word that was probably meant, or nothing.
+
+    >>> suggest("pgae", ["last", "page"])
+    ' (did you mean page?)'
+    """
+    near = difflib.get_close_matches(word, known, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
 def list_recipes() -> list[str]:
     """Return the names of the recipes that come with the package, sorted."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
@@ -211,8 +224,8 @@ def load_recipe(recipe: str | os.PathLike | Recipe, /, **overrides: Any) -> Reci
         path = RECIPES / f"{recipe}.toml"
         if str(recipe) not in list_recipes():
             raise ValueError(
-                f"unknown recipe {str(recipe)!r}; there are {', '.join(list_recipes())}, or give "
-                "the path of a .toml file"
+                f"unknown recipe {str(recipe)!r}{suggest(str(recipe), list_recipes())}; there are "
+                f"{', '.join(list_recipes())}, or give the path of a .toml file"
             )
     try:
         values = {"name": path.stem, **tomllib.loads(path.read_text())}

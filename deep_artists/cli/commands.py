@@ -1,6 +1,7 @@
 """What each command does. What it needs is imported here, when it runs."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -50,9 +51,11 @@ def reproduce(arguments):
             arguments.checkpoint,
             arguments.device,
             arguments.memory,
+            **describe_corpus(arguments, audio_dir),
         )
     made = "" if arguments.audio_dir else "corpus/ "
     say(f"wrote {printable(out)}: {made}patches/ set/ model.npz log.txt results.json")
+    say(list_next_commands(out))
     return int(arguments.strict and bool(report.failed))
 
 
@@ -107,6 +110,9 @@ def train(arguments):
             arguments.checkpoint,
             arguments.device,
             arguments.memory,
+            corpus=arguments.corpus,
+            licence=arguments.licence,
+            set_dir=str(Path(arguments.set).resolve()),
         )
     say(f"wrote {printable(arguments.out)}: model.npz log.txt results.json")
     return 0
@@ -170,8 +176,42 @@ def report_left_out(arguments, failed):
 def plot(arguments):
     from ..use.plots import save_all
 
-    for path in save_all(arguments.run_or_model, arguments.out):
+    for path in save_all(arguments.run_or_model, arguments.out, arguments.format):
         say(f"wrote {printable(path)}")
+    return 0
+
+
+def report(arguments):
+    from ..use.page import write_page
+
+    out = arguments.out or Path(arguments.run, "report.html")
+    path, notes = write_page(
+        arguments.run, out, audio_dir=arguments.audio, map_method=arguments.map
+    )
+    for text in notes:
+        note(printable(text))
+    say(f"wrote {printable(path)}")
+    return 0
+
+
+def card(arguments):
+    from ..artists.model import Model
+    from ..use.card import format_card
+
+    say(format_card(Model.load(arguments.model), Path(arguments.model).stem), end="")
+    return 0
+
+
+def completion(arguments):
+    from .parser import make_parser
+
+    try:
+        import shtab
+    except ImportError as error:
+        raise RuntimeError(
+            'completion needs shtab, which is not there: pip install "deep_artists[completion]"'
+        ) from error
+    say(shtab.complete(make_parser(), arguments.shell))
     return 0
 
 
@@ -226,6 +266,33 @@ def check_recipe(arguments):
     if arguments.epochs is not None:
         overrides["n_epochs"] = arguments.epochs
     arguments.recipe = load_recipe(arguments.recipe, **overrides)
+
+
+def describe_corpus(arguments, audio_dir):
+    """Return what a card says of the recordings: as the user states it, or the folder's name."""
+    if arguments.audio_dir is None:
+        from ..data.corpus import LICENCE, NAME
+
+        name, licence = NAME, LICENCE
+    else:
+        name, licence = Path(audio_dir).resolve().name, ""
+    return {
+        "corpus": arguments.corpus or name,
+        "licence": arguments.licence or licence,
+        "audio_dir": str(Path(audio_dir).resolve()),
+    }
+
+
+def list_next_commands(out):
+    """Return what can be done with a run, as commands to copy."""
+    run, model = shlex.quote(str(out)), shlex.quote(str(out / "model.npz"))
+    return (
+        "\nnext:\n"
+        f"  deep-artists report {run}                a page to look at and to listen to\n"
+        f"  deep-artists card {model}        the card of the model, to cite it\n"
+        f"  deep-artists predict {model} SONG.mp3\n"
+        f"  deep-artists features {model} FOLDER --out features.npz"
+    )
 
 
 def get_set_options(arguments):

@@ -1,8 +1,11 @@
 """The arguments of every command: a function for each, and one for what several share."""
 
 import argparse
+import difflib
+import json
 
 from .. import __version__
+from ..artists.recipe import list_recipes, load_recipe
 from . import commands
 from .study_blocks import add_blocks
 from .study_chroma import add_chroma
@@ -10,9 +13,20 @@ from .study_fretboard import add_fretboard
 from .study_genre import add_genre
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that says which command or choice was probably meant."""
+
+    def _check_value(self, action, value):
+        near = difflib.get_close_matches(str(value), map(str, action.choices or ()), 1)
+        if near and value not in action.choices:
+            message = f"there is no {value!r}; did you mean {near[0]!r}?"
+            raise argparse.ArgumentError(action, message)
+        super()._check_value(action, value)
+
+
 def make_parser():
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="deep-artists",
         description="Learn music features by recognising artists: Deep Unlearning (2013), rebuilt.",
     )
@@ -26,9 +40,12 @@ def make_parser():
         add_predict,
         add_features,
         add_plot,
+        add_report,
+        add_card,
         add_convert,
         add_recipes,
         add_info,
+        add_completion,
         add_verify,
         add_study,
     ):
@@ -153,6 +170,47 @@ def add_plot(subparsers):
     )
     parser.add_argument("run_or_model", type=path, metavar="RUN_OR_MODEL")
     add_out(parser, "plots")
+    parser.add_argument("--format", default="png", choices=["png", "pdf", "svg"])
+
+
+def add_report(subparsers):
+    parser = add_command(
+        subparsers,
+        commands.report,
+        "a run -> one HTML page to look at and to listen to (needs deep_artists[plots])",
+    )
+    parser.add_argument("run", type=path, metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "--out", type=path, metavar="PATH", help="the page (default: RUN/report.html)"
+    )
+    parser.add_argument(
+        "--audio",
+        type=path,
+        metavar="AUDIO_DIR",
+        help="folder of the sound files (default: where reproduce found them)",
+    )
+    parser.add_argument(
+        "--map",
+        default="pca",
+        choices=["pca", "tsne"],
+        help="how tracks are laid out: principal components or t-SNE (default: pca)",
+    )
+
+
+def add_card(subparsers):
+    parser = add_command(
+        subparsers, commands.card, "print the card of a model as Markdown: data, errors, versions"
+    )
+    parser.add_argument("model", type=path, metavar="MODEL", help="a model, .npz")
+
+
+def add_completion(subparsers):
+    parser = add_command(
+        subparsers,
+        commands.completion,
+        "print what lets a shell complete commands (needs deep_artists[completion])",
+    )
+    parser.add_argument("shell", choices=["bash", "zsh", "tcsh"])
 
 
 def add_convert(subparsers):
@@ -246,7 +304,7 @@ def add_recipe(parser, default):
         "--recipe",
         default=default,
         metavar="NAME",
-        help=f"first, second, third, last, page, today or a .toml file (default: {default})",
+        help=f"{', '.join(list_recipes())} or a .toml file (default: {default})",
     )
     parser.add_argument(
         "--set",
@@ -254,11 +312,24 @@ def add_recipe(parser, default):
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="another value for a field of the recipe",
+        help="another value for a field of the recipe, see below",
     )
+    fields = load_recipe(default).to_dict()
+    values = [
+        f"{name}={json.dumps(value, separators=(',', ':'))}"
+        for name, value in fields.items()
+        if name not in ("name", "description")
+    ]
+    parser.epilog = f"Fields of a recipe, with the values of {default}: {' '.join(values)}"
 
 
 def add_training(parser):
+    parser.add_argument(
+        "--corpus", default="", metavar="NAME", help="of the recordings, for the model's card"
+    )
+    parser.add_argument(
+        "--licence", default="", metavar="TEXT", help="of the recordings, for the model's card"
+    )
     parser.add_argument("--floatX", default="float32", choices=["float32", "float64"])
     parser.add_argument("--epochs", type=int, metavar="N", help="largest number of epochs")
     parser.add_argument(

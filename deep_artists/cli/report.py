@@ -11,6 +11,8 @@ from ..data.files import new_file, printable, remove_unfinished
 from .output import note, say
 
 SHOWN = 50  # of the files left out
+MOST_OF_TRAIN = 20_000  # patches, of which the error on train is measured
+WHICH = ("best", "last")  # parameters
 
 
 def make_folder(path):
@@ -120,15 +122,29 @@ def save_model(model, path):
 
 
 def train_and_report(
-    datasets, out, seconds, recipe, floatX, checkpoint=None, device="cpu", memory_mb=None
+    datasets,
+    out,
+    seconds,
+    recipe,
+    floatX,
+    checkpoint=None,
+    device="cpu",
+    memory_mb=None,
+    corpus="",
+    licence="",
+    audio_dir=None,
+    set_dir=None,
 ):
     """Train, save model, log and results into the folder `out`, print the table.
 
     seconds : dict, of the stages before; those of training are added.
+    corpus, licence, audio_dir : of the recordings, where they are known.
+    set_dir : where the set lies, if not in the folder.
     """
     import numpy as np
 
     from ..artists.train import train
+    from ..use.card import make_card
 
     remove_unfinished(out)
     start = time.perf_counter()
@@ -153,16 +169,21 @@ def train_and_report(
         file.write("".join(f"{line}\n" for line in result.log).encode())
     with stage(seconds, "evaluate"):
         errors = {
-            name: {which: model.evaluate(split, which) for which in ("best", "last")}
+            name: {which: model.evaluate(split, which) for which in WHICH}
             for name, split in (("valid", datasets.valid), ("test", datasets.test))
         }
+        errors["train"] = evaluate_some(model, datasets.train)
         by_artist = score_artists(model, datasets.test)
     chance = measure_chance(datasets.train, datasets.test)
+    model.about["card"] = make_card(datasets, errors, chance, corpus, licence)
+    save_model(model, out / "model.npz")  # it was safe before its errors were known
     results = {
         "recipe": model.recipe.to_dict(),
         "floatX": floatX,
         "device": device,
         "memory_mb": memory_mb,
+        "audio_dir": audio_dir,
+        "set_dir": set_dir,
         "errors": errors,
         "chance": chance["patch_error"],
         "chance_track": chance["track_error"],
@@ -184,6 +205,13 @@ def train_and_report(
             f"training diverged: from iteration {result.diverged_at} on its cost is not finite, "
             "and the last parameters are worth nothing; try a lower learning_rate (--set)"
         )
+
+
+def evaluate_some(model, train):
+    """Return the patch errors on train: on at most 20,000 of its patches, evenly spread."""
+    step = -(-len(train.x) // MOST_OF_TRAIN)
+    some = train.x[::step], train.y[::step]
+    return {which: model.evaluate(some, which) | {"patches": len(some[1])} for which in WHICH}
 
 
 def measure_chance(train, test):

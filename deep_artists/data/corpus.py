@@ -30,6 +30,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .files import FolderError, new_file, own_folder, read_json, remove_unfinished
+from .progress import Progress
 from .workers import check_jobs, run_tasks
 
 SAMPLE_RATE = 22050
@@ -39,6 +40,10 @@ TEMPI_BPM = {"slow": (60, 80), "medium": (92, 116), "fast": (132, 168)}
 KEYS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 N_ARTISTS_MAX = N_TRACKS_MAX = 999
 LABELS = ("path", "artist", "instrument", "mode", "tempo_bpm", "tempo_class", "key")
+
+
+NAME = "the synthetic corpus of deep_artists"
+LICENCE = "CC0 1.0: computed by deep_artists, from no recording"
 
 
 class CorpusError(ValueError):
@@ -181,8 +186,6 @@ def write_corpus(
     CorpusError
         If an argument is out of range, the folder holds something else or cannot be written.
     """
-    from tqdm import tqdm
-
     _check_integer("n_artists", n_artists, 1, N_ARTISTS_MAX)
     _check_integer("n_tracks", n_tracks, 1, N_TRACKS_MAX)
     try:
@@ -211,8 +214,12 @@ def write_corpus(
                 for row, (a, t) in zip(rows, pairs)
             ]
             hashes = run_tasks(jobs, len(work), _write_track, work)
-            hashes = tqdm(hashes, "corpus", len(work), unit="track", disable=None)  # terminals only
-            manifest["sha256"] = {row[0]: digest for row, digest in zip(rows, hashes)}
+            manifest["sha256"] = {}
+            with Progress("corpus", len(work), "track") as bar:
+                for row, digest in zip(rows, hashes):
+                    manifest["sha256"][row[0]] = digest
+                    bar.update()
+            _replace(out_dir / "DATACARD.md", _format_card(manifest).encode())
             _replace(out_dir / "corpus.json", json.dumps(manifest, indent=1).encode())
     except (OSError, FolderError) as err:
         raise CorpusError(
@@ -220,6 +227,37 @@ def write_corpus(
             "choose a folder that can be written, with room for it"
         ) from err
     return out_dir
+
+
+def _format_card(manifest):
+    """Return what the corpus is, for a reader of its folder."""
+    n_artists, n_tracks = manifest["n_artists"], manifest["n_tracks"]
+    made_by = ", ".join(
+        f"{name}={manifest[name]:g}" for name in ("n_artists", "n_tracks", "duration_s", "seed")
+    )
+    return f"""# Data card: {NAME}
+
+{n_artists} synthetic artists, {n_tracks} tracks of each, {manifest["duration_s"]:g} s a track;
+22050 Hz, mono, 16-bit FLAC, `<artist>/<track>.flac`. Version {manifest["version"]}.
+
+**What it is.** Nobody played any of this. An artist is a timbre: one of {len(INSTRUMENTS)}
+instruments, which other artists share, with a spectral slope, formants, two drums, a room and a
+register of its own. A track is a piece: mode, tempo, key, chords, a random-walk melody, a drum
+pattern and a loudness.
+
+**What it is for.** To run a whole experiment from nothing, and to test it. An error on it says
+nothing about real artists.
+
+**Labels.** The folder is the artist. `tracks.csv` has instrument, mode, tempo and key as well:
+labels that a network trained on artists never saw. No person is described.
+
+**Splits.** None are fixed: `deep-artists dataset` draws one by track, from a seed.
+
+**Licence.** {LICENCE}.
+
+**Made by** `deep_artists.write_corpus(folder, {made_by})`.
+`corpus.json` has the SHA-256 of every file's samples.
+"""
 
 
 def _make_artist(artist, seed):

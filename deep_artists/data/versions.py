@@ -1,8 +1,10 @@
-"""Versions of Python and of the packages that compute: for reports, models and patches."""
+"""Versions of Python, of packages and of this program: for reports, models and patches."""
 
 import platform
+import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 PACKAGES = (
     "deep_artists",
@@ -34,3 +36,29 @@ def find_versions():
 
     versions = {name: version(name) for name in ["numpy", "scipy", "librosa", "soxr", "soundfile"]}
     return versions | {"libsndfile": soundfile.__libsndfile_version__}
+
+
+def get_revision():
+    """Return the git revision of the clone this runs from, marked where files are changed."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
+    command = [
+        "git",
+        "-C",
+        str(folder),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
+    return run(command) or None
+
+
+def run(command):
+    """Return what a command prints, or nothing where it fails."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

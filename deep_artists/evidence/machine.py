@@ -2,11 +2,10 @@
 
 import os
 import platform
-import subprocess
 import sysconfig
 from pathlib import Path
 
-from ..data.versions import get_versions
+from ..data.versions import get_revision, get_versions, run
 from ..ops.isa import choose_instruction_set, count_threads, read_cpuinfo
 
 
@@ -47,24 +46,6 @@ def describe_device(device):
     return f"{device}: {found.device_kind}, {found.client.platform_version}".replace("\n", " ")
 
 
-def get_revision():
-    """Return the git revision of the clone this runs from, marked where files are changed."""
-    folder = Path(__file__).resolve().parents[2]
-    if not (folder / ".git").exists():
-        return None
-    command = [
-        "git",
-        "-C",
-        str(folder),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-        "--exclude=*",
-    ]
-    return run(command) or None
-
-
 def describe_compiler():
     """Return PyTensor's compiler, its cache, and whether Python's headers are there."""
     import pytensor
@@ -75,14 +56,6 @@ def describe_compiler():
         "python_headers": Path(sysconfig.get_path("include"), "Python.h").is_file(),
         "compile_cache": str(pytensor.config.compiledir),
     }
-
-
-def run(command):
-    """Return what a command prints, or nothing where it fails."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
 
 
 def format_machine(machine):

@@ -34,6 +34,8 @@ def test_reproduce_runs_the_experiment(audio, tmp_path, capsys):
     results = json.loads((out / "results.json").read_text())
     assert results["recipe"]["name"] == "page" and len(results["costs"]) == results["iterations"]
     assert 0 <= results["errors"]["test"]["best"]["track_error"] <= 1
+    assert results["errors"]["train"]["best"]["patches"] > 0
+    assert "next:\n  deep-artists report" in printed and f"card {out}/model.npz" in printed
     assert {"extract", "dataset", "compile", "train", "evaluate"} == set(results["seconds"])
     model = Model.load(out / "model.npz")
     assert model.label_names == ["synthetic-01", "synthetic-02", "synthetic-03"]
@@ -51,7 +53,10 @@ def test_two_runs_write_the_same_arrays(audio, tmp_path):
     for name in "ab":
         main(["reproduce", str(audio), "--out", str(tmp_path / name), *QUICK])
         with np.load(tmp_path / name / "model.npz") as file:
-            arrays.append({key: file[key].tobytes() for key in file.files})
+            arrays.append({key: file[key].tobytes() for key in file.files if key != "about"})
+        about = Model.load(tmp_path / name / "model.npz").about
+        del about["card"]["date"]
+        arrays[-1]["about"] = about
     assert arrays[0] == arrays[1]
 
 
@@ -130,7 +135,8 @@ def test_shards_are_a_set_too(audio, tmp_path):
         (["extract", "bad"], "none of the files"),
         (["dataset", "empty"], "patch"),
         (["train", "empty"], "empty"),
-        (["train", "empty", "--recipe", "fist"], "unknown recipe 'fist'"),
+        (["train", "empty", "--recipe", "fist"], "unknown recipe 'fist' (did you mean first?)"),
+        (["train", "empty", "--set", "nkern=3"], "no 'nkern' (did you mean nkerns?)"),
         (["train", "empty", "--set", "momentum=0.9"], "momentum"),
         (["train", "empty", "--set", "batch_size"], "FIELD=VALUE"),
         (["train", "empty", "--set", "batch_size=x"], "'x'"),
@@ -162,6 +168,39 @@ def test_bad_input_is_a_clear_error_and_status_2(arguments, words, tmp_path, cap
 def test_too_few_patches_for_a_minibatch_is_an_error(audio, tmp_path, capsys):
     assert main(["reproduce", str(audio), "--out", str(tmp_path), "--epochs", "1"]) == 2
     assert "do not fill one minibatch of 80" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["trian", "set"], "there is no 'trian'; did you mean 'train'?"),
+        (["study", "chrom"], "did you mean 'chroma'?"),
+        (["features", "m", "a", "--layer", "hiden"], "did you mean 'hidden'?"),
+        (["xyz"], "invalid choice: 'xyz'"),
+    ],
+)
+def test_a_mistyped_word_is_answered_with_the_one_that_was_meant(arguments, words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert words in capsys.readouterr().err
+
+
+def test_help_lists_the_fields_of_a_recipe(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    help = " ".join(capsys.readouterr().out.split())
+    for field in ("learning_rate=0.05", "filter_shape=[33,11]", "shuffle=true", "seed=23455"):
+        assert field in help
+
+
+def test_completion_is_printed_or_says_what_it_needs(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == 2
+    assert 'pip install "deep_artists[completion]"' in capsys.readouterr().err
+    monkeypatch.delitem(sys.modules, "shtab")
+    pytest.importorskip("shtab")
+    assert main(["completion", "bash"]) == 0
+    assert "reproduce" in capsys.readouterr().out
 
 
 def test_help_is_quick_because_it_imports_nothing():
@@ -225,6 +264,9 @@ def test_what_comes_after_training(audio, tmp_path, capsys):
     assert "filter_shape = [33, 11]" in capsys.readouterr().out
     assert main(["info", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["versions"]["python"]
+    assert main(["card", model]) == 0
+    card = capsys.readouterr().out
+    assert "- corpus: audio" in card and "| test, best |" in card and "SHA-256 of test" in card
     old, new = golden.path("legacy/model_output.pkl"), tmp_path / "new.npz"
     assert main(["convert", str(old), str(new)]) == 0
     assert Model.load(new).conv_W.shape == (10, 1, 33, 11)
@@ -239,5 +281,5 @@ def test_progress_is_silent_where_stderr_is_no_terminal(audio, tmp_path):
         text=True,
         env=environment,
     )
-    assert run.returncode == 0 and run.stderr == "no sound files: 1 .csv, 1 .json\n"
+    assert run.returncode == 0 and run.stderr == "no sound files: 1 .csv, 1 .json, 1 .md\n"
     assert re.fullmatch(r"wrote .*: 15 tracks, 0 were there already, 0 left out\n", run.stdout)
