@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytensor
 from filelock import Timeout
-from pytensor.compile.mode import Mode
+from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph.utils import MethodNotDefined
 from pytensor.link.c.basic import CLinker
+from pytensor.link.jax import JAXLinker
 from pytensor.link.vm import VMLinker
 
 from .isa import count_threads
@@ -121,15 +122,26 @@ def compile_function(inputs, outputs, fused=True, device="cpu", mode=None, **kwa
         See `cpu_mode`.
     device : str
         See `device.check_device`.
-    mode : Mode, optional
-        Instead of `cpu_mode`, on the cpu.
+    mode : Mode or str, optional
+        Instead of `cpu_mode`, on the cpu: a name as "NUMBA" or "JAX", or a Mode of your own. It is
+        taken as it is, without our rewrites: `rewrites.add_rewrites` adds them to a Mode. Numba
+        and the Python modes run our Ops by their NumPy definitions.
+
+    Raises
+    ------
+    ValueError
+        If a mode is given for another device than the cpu.
     """
+    if device != "cpu" and mode is not None:
+        raise ValueError(f"mode = {mode!r} for device {device!r}; a mode is for the cpu")
     if device != "cpu":
         from .jax import linker
 
         return linker.compile_function(inputs, outputs, device, fused, **kwargs)
     count_threads()  # refuses what OpenMP would only complain of
-    mode = cpu_mode(fused) if mode is None else mode
+    mode = cpu_mode(fused) if mode is None else get_mode(mode)
+    if isinstance(mode.linker, JAXLinker):
+        from .jax import linker  # noqa: F401 - registers what our Ops are in JAX
     flags = f"{pytensor.config.gcc__cxxflags} -ffp-contract=off".strip()
     try:
         with pytensor.config.change_flags(gcc__cxxflags=flags, openmp=True):

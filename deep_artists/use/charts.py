@@ -119,8 +119,8 @@ def plot_probabilities(model, x, times_s=None, top=5, parameters="best", ax=None
     return axes
 
 
-def embed_tracks(model, split, parameters="best"):
-    """Return the mean hidden units of every track of a split, and its label.
+def embed_tracks(model, split, parameters="best", most=None):
+    """Return the mean hidden units of the first tracks of a split, and their labels.
 
     Returns
     -------
@@ -128,6 +128,7 @@ def embed_tracks(model, split, parameters="best"):
     labels : np.ndarray [shape=(tracks,)], int
     """
     tracks, first = np.unique(split.track, return_index=True)
+    tracks, first = tracks[:most], first[:most]
     rows = [
         model.transform(split.x[split.track == t], "hidden", parameters).mean(axis=0)
         for t in tracks

@@ -5,9 +5,12 @@ import subprocess
 import numpy as np
 import pytensor.tensor as pt
 import pytest
+from pytensor.compile.mode import Mode
 
+from deep_artists.artists.network import Network
+from deep_artists.artists.recipe import load_recipe
 from deep_artists.ops import library
-from deep_artists.ops.compile import OneModule, compile_function
+from deep_artists.ops.compile import OneModule, compile_function, python_mode
 from deep_artists.ops.conv2d import conv2d
 
 
@@ -77,3 +80,31 @@ def test_a_forked_child_computes_after_its_parent_used_threads(run_python):
     except subprocess.TimeoutExpired:
         pytest.fail("the child hangs")
     assert done.stdout == "0\n", done.stderr
+
+
+def test_a_mode_that_is_given_is_used_as_it_is():
+    x, W = pt.tensor4(dtype="float64"), pt.tensor4(dtype="float64")
+    mode = python_mode()
+    function = compile_function([x, W], conv2d(x, W), mode=mode)
+    assert function.maker.mode is mode and not isinstance(function.maker.linker, OneModule)
+    values = np.arange(12.0).reshape(1, 1, 3, 4), np.ones((1, 1, 2, 2))
+    named = compile_function([x, W], conv2d(x, W), mode="FAST_COMPILE")
+    np.testing.assert_array_equal(named(*values), function(*values))
+    with pytest.raises(ValueError, match="a mode is for the cpu"):
+        compile_function([x, W], conv2d(x, W), mode=mode, device="jax")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["NUMBA", "JAX", "CVM", "FAST_RUN", Mode("cvm", "fast_compile")])
+def test_a_training_step_has_the_same_costs_in_every_mode(mode):
+    recipe = load_recipe("page", n_out=4, n_hidden=16, batch_size=4)
+    x, y = np.random.RandomState(0).uniform(size=(4, 2560)), np.arange(4, dtype="int32")
+
+    def take_steps(mode):
+        network = Network(recipe, 4, "float64")
+        step = compile_function(
+            [network.x, network.y], network.cost, updates=network.updates(), mode=mode
+        )
+        return [float(step(x, y)) for _ in range(3)]
+
+    np.testing.assert_allclose(take_steps(mode), take_steps(None), rtol=1e-12)
