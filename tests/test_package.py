@@ -61,7 +61,7 @@ def test_no_command_prints_a_warning(fresh, tiny_set):
     quick = ["--epochs", "1", "--set", "batch_size=10", "--set", "n_hidden=8"]
     trained = fresh("train", "set", "--out", "model", *quick)
     assert trained.returncode == 0, trained.stderr
-    allowed = ("train ...", "evaluate ...", "ran for ")
+    allowed = ("train ...", "train: ", "evaluate ...", "ran for ")
     assert [line for line in trained.stderr.splitlines() if not line.startswith(allowed)] == []
     for arguments in (
         ["--version"],

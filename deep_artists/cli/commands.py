@@ -203,15 +203,13 @@ def card(arguments):
 
 
 def completion(arguments):
-    from .parser import make_parser
-
     try:
         import shtab
     except ImportError as error:
         raise RuntimeError(
             'completion needs shtab, which is not there: pip install "deep_artists[completion]"'
         ) from error
-    say(shtab.complete(make_parser(), arguments.shell))
+    say(shtab.complete(arguments.make_parser(), arguments.shell))
     return 0
 
 

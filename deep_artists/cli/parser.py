@@ -211,6 +211,7 @@ def add_completion(subparsers):
         "print what lets a shell complete commands (needs deep_artists[completion])",
     )
     parser.add_argument("shell", choices=["bash", "zsh", "tcsh"])
+    parser.set_defaults(make_parser=make_parser)
 
 
 def add_convert(subparsers):

@@ -6,6 +6,8 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from .. import __version__
+
 PACKAGES = (
     "deep_artists",
     "pytensor",
@@ -26,7 +28,7 @@ def get_versions():
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = None
-    return versions
+    return versions | {"deep_artists": __version__}
 
 
 @lru_cache(maxsize=1)

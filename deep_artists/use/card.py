@@ -7,6 +7,7 @@ import datetime
 
 import numpy as np
 
+from ..artists.model import ModelError
 from ..data.tracks import SPLITS
 from ..data.versions import get_revision
 
@@ -69,8 +70,19 @@ def format_card(model, title=""):
     Returns
     -------
     str
+
+    Raises
+    ------
+    ModelError
+        If the model's file holds a card that is none.
     """
-    card = model.about.get("card", {})
+    try:
+        return _format_card(model, model.about.get("card", {}), title)
+    except (TypeError, LookupError, AttributeError, ValueError) as error:
+        raise ModelError(f"the model's card is damaged ({error!r})") from error
+
+
+def _format_card(model, card, title):
     corpus, recipe = card.get("corpus", {}), model.recipe
     name = corpus.get("name") or "unnamed recordings"
     paragraphs = [

@@ -18,6 +18,8 @@ from ..artists.model import Model
 from ..data.dataset import open_dataset
 from ..data.figures import style
 from ..data.files import new_file, printable, read_json
+from ..data.mel import N_MELS
+from ..data.patches import N_FRAMES
 from ..nn.curves import plot_learning_curves
 from .card import format_card, format_share
 from .charts import embed_tracks, name_output, plot_map, plot_probabilities, shorten
@@ -30,7 +32,6 @@ MOST_ARTISTS = 40  # in a table of confusions
 MOST_TRACKS = 400  # on the map
 N_PATCHES = 4  # of a filter
 N_TRACKS = 3  # drawn over time
-N_MELS, N_FRAMES = 64, 40
 
 
 def write_page(run, out, audio_dir=None, map_method="pca"):
@@ -59,10 +60,21 @@ def write_page(run, out, audio_dir=None, map_method="pca"):
     RuntimeError
         If matplotlib is not installed.
     """
-    run, out = Path(run), Path(out)
+    run, out, notes = Path(run), Path(out), []
     model, results = Model.load(run / "model.npz"), read_results(run)
-    notes = []
     datasets = find_set(run, results, notes)
+    try:
+        html = make_page(run, model, results, datasets, notes, audio_dir, map_method)
+    except (TypeError, LookupError, AttributeError) as error:
+        raise ValueError(f"{run}: results.json or the card are damaged ({error!r})") from error
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(out) as file:
+        file.write(html.encode("utf-8", "backslashreplace"))
+    return out, notes
+
+
+def make_page(run, model, results, datasets, notes, audio_dir, map_method):
+    """Return the page as text; add to `notes` what is not on it."""
     sections = [make_results(model, results), make_curves(results)]
     if datasets is not None and model.is_whole:
         with style():  # says at once where matplotlib is missing
@@ -75,7 +87,7 @@ def write_page(run, out, audio_dir=None, map_method="pca"):
         ]
         notes += sounds.notes()
     sections += [make_card_section(model, run), make_certificate(run)]
-    html = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(make_title(model, run)),
         subtitle=escape(make_subtitle(model, results)),
         version=escape(__version__),
@@ -86,10 +98,6 @@ def write_page(run, out, audio_dir=None, map_method="pca"):
             for name, title, body in sections
         ),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(out) as file:
-        file.write(html.encode("utf-8", "backslashreplace"))
-    return out, notes
 
 
 # --- what there is ---
@@ -290,7 +298,7 @@ def make_filters(model, datasets, sounds):
         "filter. A white frame marks where the filter lies; low bands are at the bottom, brighter "
         "is louder.</p>"
         "<p>The sound of a patch is the two seconds around it. A filter is made audible by a sine "
-        "for each band that it looks for: four times as short as it is, then once ten times "
+        "for each band that it looks for: four times as it is, which is short, then once ten times "
         "slower. What it wants to be silent cannot be heard.</p>"
     )
     silent = f'<p class="note">{escape(sounds.why_silent())}</p>' if sounds.why_silent() else ""

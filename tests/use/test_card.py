@@ -1,9 +1,11 @@
 """The card of a model: what it says, and what it says where little is known."""
 
 import numpy as np
+import pytest
 from test_predict import make_model
 from test_summaries import make_set
 
+from deep_artists.artists.model import ModelError
 from deep_artists.use.card import bound_share, format_card, make_card
 
 SHARES = {"patch_error": 0.5, "track_error": 0.25}
@@ -30,6 +32,14 @@ def test_a_card_has_what_a_citation_needs(tmp_path):
 def test_of_a_model_without_a_card_little_is_known():
     text = format_card(make_model())
     assert text.count("not recorded") > 5 and "3 artists" in text
+
+
+@pytest.mark.parametrize("card", [3, {"corpus": 3}, {"errors": {"test": 3}}, {"split": []}])
+def test_a_damaged_card_is_one_sentence(card):
+    model = make_model()
+    model.about["card"] = card
+    with pytest.raises(ModelError, match="card is damaged"):
+        format_card(model)
 
 
 def test_the_interval_is_wilson_s():

@@ -10,9 +10,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import soundfile
+from test_predict import make_model
 
-from deep_artists.artists.model import Model
-from deep_artists.artists.recipe import expected_shapes, load_recipe
 from deep_artists.data.dataset import make_dataset
 from deep_artists.data.extraction import extract_folder
 from deep_artists.data.patches import extract_patches
@@ -58,17 +57,14 @@ def run(tmp_path_factory):
             soundfile.write(folder / "corpus" / artist / f"{i}.flac", y, 22050)
     extract_folder(folder / "corpus", folder / "patches")
     datasets = make_dataset(folder / "patches", folder / "set")
-    recipe = load_recipe("last", n_out=2, nkerns=2, n_hidden=4)
-    values = {
-        name: rng.normal(0, 0.1, shape).astype("float32")
-        for name, shape in expected_shapes(recipe).items()
-    }
+    model = make_model()
     share = {"patch_error": 0.5, "track_error": 0.5}
     errors = {name: {"best": share, "last": share} for name in ("valid", "test")}
     card = make_card(datasets, errors, share, EVIL, "CC0")
-    Model(values, values, recipe, datasets.label_names, {"card": card}).save(folder / "model.npz")
+    model.label_names, model.about = datasets.label_names, {"card": card}
+    model.save(folder / "model.npz")
     results = {
-        "recipe": recipe.to_dict(), "errors": errors, "costs": [3.0, 2.0, 1.0] * 4,
+        "recipe": model.recipe.to_dict(), "errors": errors, "costs": [3.0, 2.0, 1.0] * 4,
         "validation": [[6, 0.5], [12, 0.4]], "best_iteration": 12, "chance": 0.5,
         "chance_track": 0.5, "seconds": {"train": 2.0},
     }  # fmt: skip
