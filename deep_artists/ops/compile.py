@@ -26,8 +26,8 @@ class OneModule(CLinker):
 class WholeLinker(VMLinker):
     """Compile a whole function into one C module, if the C code of every node allows it.
 
-    Otherwise PyTensor's virtual machine runs it, which takes a module for each kind of node: 44 of
-    them for a training, where this takes 2.
+    Otherwise, and where each node is to be timed, PyTensor's virtual machine runs it, which takes a
+    module for each kind of node: 44 of them for a training, where this takes 2.
     """
 
     def accept(self, fgraph, no_recycling=None, profile=None):
@@ -37,7 +37,7 @@ class WholeLinker(VMLinker):
             for node in fgraph.apply_nodes
             if isinstance(node.op, KernelOp)
         )
-        if all(fits_one_module(node) for node in fgraph.apply_nodes):
+        if profile is None and all(fits_one_module(node) for node in fgraph.apply_nodes):
             return OneModule().accept(fgraph, no_recycling, profile)
         return super().accept(fgraph, no_recycling, profile)
 
