@@ -13,7 +13,7 @@ from pytensor.link.vm import VMLinker
 from .isa import count_threads
 from .kernel import KernelOp
 from .library import compile_all
-from .rewrites import add_rewrites
+from .rewrites import add_descent, add_rewrites
 
 
 class OneModule(CLinker):
@@ -76,7 +76,7 @@ def cpu_mode(fused=True):
     """
     check_compiler()
     mode = Mode(WholeLinker(allow_gc=False, use_cloop=True), "fast_run")
-    return add_rewrites(mode) if fused else mode
+    return add_descent(add_rewrites(mode)) if fused else mode
 
 
 def has_compiler():
