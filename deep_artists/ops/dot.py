@@ -40,8 +40,8 @@ class FixedDot(KernelOp):
 class DescendDot(KernelOp):
     """W - rate (A B + decay W), or W - rate A B where decay is 0.
 
-    Every operation is rounded to W's dtype; `rate` and `decay` are float64, for in PyTensor's C code
-    a constant is a literal of C, and those are double.
+    Every operation is rounded to W's dtype; `rate` and `decay` are float64, for in PyTensor's C
+    code a constant is a literal of C, and those are double.
 
     Parameters
     ----------
