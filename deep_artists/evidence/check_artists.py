@@ -1,8 +1,10 @@
 """The 2013 network: initial values, ten steps of every recipe, the program's whole runs."""
 
 import hashlib
+import json
 from functools import cache
 from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from .compare import DTYPES, Rung, check_inputs, entrywise, relative
 
 EPOCHS = {"first": 1, "second": 2, "third": 1, "last": 50, "page": 14}  # of the recorded runs
 N_STEPS = 10
+BITS = Path(golden.__file__).with_name("bits.json")
 
 
 def list_rungs(device, digests):
@@ -82,6 +85,15 @@ def check_network(name, floatX, digests, device):
     yield "cost", cost, entrywise(costs, recorded["cost"])
     for n, values in after.items():
         yield f"parameters after {n}", parameters, compare_parameters(values, n, recorded)
+
+
+def compare_bits(digests):
+    """Return for every run of `digests` whether its parameters have the bits on record.
+
+    The record is of this version of deep_artists, on the cpu: ``reference/bits.json``.
+    """
+    on_record = json.loads(BITS.read_text())["parameters_sha256"]
+    return {run: digest == on_record[run] for run, digest in digests.items()}
 
 
 def take_steps(name, floatX, keep, device="cpu"):

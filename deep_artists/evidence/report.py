@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from .check_artists import compare_bits
 from .machine import describe_machine, format_machine
 from .verify import verify
 
@@ -50,6 +51,7 @@ def main(quick=False, as_json=False, device="cpu"):
         Print one JSON document instead of text.
     """
     report, machine = verify(quick, device=device), describe_machine(device)
+    same = compare_bits(report.parameters_sha256)
     n_passed = sum(check.passed for check in report.checks)
     version = machine["versions"]["deep_artists"] or ""
     revision = f"git {machine['revision']}" if machine["revision"] else ""
@@ -68,6 +70,7 @@ def main(quick=False, as_json=False, device="cpu"):
                 {
                     **report._asdict(),
                     "checks": checks,
+                    "bits_on_record": same,
                     "machine": machine,
                     "cite": cite,
                     "passed": n_passed == len(checks),
@@ -88,6 +91,6 @@ def main(quick=False, as_json=False, device="cpu"):
         print(f"\nThis machine:\n{format_machine(machine)}")
         print("\nSHA-256 of the parameters after ten steps; where it is the same, so is every bit:")
         for run, digest in report.parameters_sha256.items():
-            print(f"{run:<16}{digest}")
+            print(f"{run:<16}{digest}  {'the bits' if same[run] else 'not the bits'} on record")
         print(f"\nTo cite: {cite}")
     return int(n_passed < len(report.checks))

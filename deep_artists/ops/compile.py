@@ -14,7 +14,7 @@ from pytensor.link.vm import VMLinker
 from .isa import count_threads
 from .kernel import KernelOp
 from .library import compile_all
-from .rewrites import add_rewrites
+from .rewrites import add_descent, add_rewrites
 
 
 class OneModule(CLinker):
@@ -27,8 +27,8 @@ class OneModule(CLinker):
 class WholeLinker(VMLinker):
     """Compile a whole function into one C module, if the C code of every node allows it.
 
-    Otherwise PyTensor's virtual machine runs it, which takes a module for each kind of node: 44 of
-    them for a training, where this takes 2.
+    Otherwise, and where each node is to be timed, PyTensor's virtual machine runs it, which takes a
+    module for each kind of node: 44 of them for a training, where this takes 2.
     """
 
     def accept(self, fgraph, no_recycling=None, profile=None):
@@ -38,7 +38,7 @@ class WholeLinker(VMLinker):
             for node in fgraph.apply_nodes
             if isinstance(node.op, KernelOp)
         )
-        if all(fits_one_module(node) for node in fgraph.apply_nodes):
+        if profile is None and all(fits_one_module(node) for node in fgraph.apply_nodes):
             return OneModule().accept(fgraph, no_recycling, profile)
         return super().accept(fgraph, no_recycling, profile)
 
@@ -77,7 +77,7 @@ def cpu_mode(fused=True):
     """
     check_compiler()
     mode = Mode(WholeLinker(allow_gc=False, use_cloop=True), "fast_run")
-    return add_rewrites(mode) if fused else mode
+    return add_descent(add_rewrites(mode)) if fused else mode
 
 
 def has_compiler():

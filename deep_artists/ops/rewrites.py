@@ -5,19 +5,22 @@ rewrites replace parts of it with Ops that have the same values but are faster o
 
 - max_pool_2d(conv2d(x, W)) and its gradient for W: one pass, see `conv_pool`;
 - -log(softmax(x))[arange, y] and its gradient: from x, finite where softmax underflows;
-- dot of matrices: in a fixed order, see `dot`.
+- dot of matrices: in a fixed order, see `dot`;
+- W - rate (dot + decay W): in one Op, in W's own memory (on the cpu).
 """
 
+from pytensor.graph.basic import Variable
 from pytensor.graph.rewriting.basic import node_rewriter, walking_rewriter
-from pytensor.scalar.basic import Log, TrueDiv
+from pytensor.scalar.basic import Add, Log, Mul, Sub, TrueDiv
 from pytensor.tensor.basic import ARange, get_underlying_scalar_constant_value
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import Dot
+from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
 
 from .conv2d import Conv2D, Conv2DGradFilters
 from .conv_pool import ConvPool, ConvPoolGradFilters
-from .dot import FixedDot
+from .dot import DescendDot, FixedDot
 from .library import C_TYPES
 from .max_pool import MaxPool, MaxPoolGrad
 from .softmax import NegativeLogLikelihood, NegativeLogLikelihoodGrad, Softmax, SoftmaxGrad
@@ -107,6 +110,56 @@ def fix_order(fgraph, node):
     return [FixedDot()(A, B)] if A.type.dtype in C_TYPES else None
 
 
+def split_scaled(variable):
+    """Return (constant, tensor) of their product, or None; the constant as a literal of C reads."""
+    if not (made_by(variable, Elemwise, Mul) and len(variable.owner.inputs) == 2):
+        return None
+    for scale, tensor in (variable.owner.inputs, variable.owner.inputs[::-1]):
+        value = get_underlying_scalar_constant_value(scale, raise_not_constant=False)
+        if not isinstance(value, Variable):
+            return float(str(value)), tensor
+    return None
+
+
+def find_dot(fgraph, variable):
+    """Return the inputs of the dot that made the variable, used nowhere else, or None."""
+    while len(fgraph.clients[variable]) == 1:
+        if made_by(variable, FixedDot):
+            return variable.owner.inputs
+        if not made_by(variable, SpecifyShape):
+            return None
+        variable = variable.owner.inputs[0]
+    return None
+
+
+@node_rewriter([Elemwise])
+def fuse_descent(fgraph, node):
+    """W - rate (dot + decay W): in one Op."""
+    if not isinstance(node.op.scalar_op, Sub) or node.inputs[0].type.ndim != 2:
+        return None
+    W, step = node.inputs
+    scaled = split_scaled(step)
+    if scaled is None or W.type != node.outputs[0].type or len(fgraph.clients[step]) != 1:
+        return None
+    rate, gradient = scaled
+    terms, decay = [gradient], 0.0
+    if made_by(gradient, Elemwise, Add) and len(fgraph.clients[gradient]) == 1:
+        terms = gradient.owner.inputs
+        decays = [term and term[0] for term in map(split_scaled, terms) if term and term[1] is W]
+        terms = [term for term in terms if (split_scaled(term) or (0, 0))[1] is not W]
+        if len(terms) != 1 or len(decays) != 1:
+            return None
+        decay = decays[0]
+    product = find_dot(fgraph, terms[0])
+    return product and [DescendDot()(W, *product, rate, decay)]
+
+
+@node_rewriter([DescendDot])
+def descend_inplace(fgraph, node):
+    """DescendDot in W's own memory."""
+    return None if node.op.inplace else [DescendDot(inplace=1)(*node.inputs)]
+
+
 REWRITES = (fuse_gradient, fuse_pool, fuse_nll_gradient, fuse_nll, fix_order)
 
 
@@ -117,4 +170,16 @@ def add_rewrites(mode):
             (walking_rewriter("in_to_out", rewrite), 0.1 + 0.01 * i)
             for i, rewrite in enumerate(REWRITES)
         )
+    )
+
+
+def add_descent(mode):
+    """Return the mode with gradient descent along a product as one Op.
+
+    The expression is found once PyTensor has simplified it and before it fuses what is left; where
+    PyTensor lets other Ops overwrite their inputs, this one may too.
+    """
+    return mode.register(
+        (walking_rewriter("in_to_out", fuse_descent), 48.0),
+        (walking_rewriter("in_to_out", descend_inplace, ignore_newtrees=True), 50.3),
     )

@@ -13,7 +13,7 @@ from deep_artists.artists import network
 from deep_artists.data import mel, patches
 from deep_artists.evidence import check_frontend, check_ops, verify
 from deep_artists.evidence import report as reports
-from deep_artists.evidence.check_artists import EPOCHS, take_steps
+from deep_artists.evidence.check_artists import EPOCHS, compare_bits, take_steps
 from deep_artists.evidence.compare import DTYPES
 from deep_artists.nn import layers
 from deep_artists.ops import max_pool, rectify, rewrites
@@ -104,7 +104,8 @@ def test_the_digests_are_of_the_trained_parameters(report):
 
 
 def test_a_short_run_of_the_program():
-    checks = verify.verify(parts=["third"]).checks
+    report = verify.verify(parts=["third"])
+    checks = report.checks
     whole = [check for check in checks if check.quantity.startswith("program")]
     assert [check.quantity.partition(": ")[2] for check in whole] == [
         "cost",
@@ -113,6 +114,19 @@ def test_a_short_run_of_the_program():
         "printed lines that differ",
     ]
     assert all(check.passed for check in checks)
+    assert compare_bits(report.parameters_sha256) == dict.fromkeys(
+        ["third float32", "third float64"], True
+    )
+
+
+@pytest.mark.slow
+def test_the_bits_are_those_on_record(report):
+    same = compare_bits(report.parameters_sha256)
+    assert len(same) == 10 and all(same.values()), same
+
+
+def test_other_bits_are_named():
+    assert compare_bits({"page float32": "0" * 64}) == {"page float32": False}
 
 
 @pytest.mark.slow

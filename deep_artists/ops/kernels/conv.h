@@ -61,36 +61,66 @@ template <class T> static std::vector<T> pack_taps(const ConvShape &s, const T *
     return taps;
 }
 
-// dW (filters, maps, kh, kw), each filter summed by one owner, over the cells that
-// list(patch, gradient, sample, filter, cells) names: samples, then rows, then columns.
+// sums (size) of n units from `first` on: one(unit, sums) writes a unit's own, and the sums of two
+// halves are added, the left one as long as the largest power of two below n. Behind sums lie as
+// many scratch sums as there are halvings.
+template <class T, class One>
+static void sum_tree(npy_intp first, npy_intp n, npy_intp size, T *sums, const One &one) {
+    if (n == 1) return one(first, sums);
+    npy_intp left = 1;
+    while (2 * left < n) left *= 2;
+    T *right = sums + size;
+    sum_tree(first, left, size, sums, one);
+    sum_tree(first + left, n - left, size, right, one);
+    for (npy_intp k = 0; k < size; k++) sums[k] += right[k];
+}
+
+static npy_intp tree_size(npy_intp n, npy_intp size) {
+    npy_intp halvings = 0;
+    while ((npy_intp)1 << halvings < n) halvings++;
+    return (halvings + 1) * size;
+}
+
+// dW (filters, maps, kh, kw), summed over the cells that list(patch, gradient, sample, filter,
+// cells) names, row by row: each sample by itself (see add_rows), the samples in a tree. What a thread sums is a
+// branch of that tree, so it does not matter how many there are.
 // d (n, filters, cells_each): the gradient.
 template <class T, class List>
 static void grad_filters(const ConvShape &s, npy_intp n, const T *x, const T *d, npy_intp cells_each,
                          T *dW, const List &list) {
+    const npy_intp branch = 16, branches = std::max<npy_intp>(1, (n + branch - 1) / branch);
     const npy_intp kw_ld = round_up(s.kw, MAX_LANES), size = s.maps * s.kh * kw_ld;
-    const npy_intp patch_size = s.maps * s.height * s.width, owners = count_threads(s.filters);
-    std::vector<T> sums(s.filters * size);
+    const npy_intp patch_size = s.maps * s.height * s.width;
+    std::vector<T> sums(branches * s.filters * size);
+    std::vector<char> silent(n);
     const auto add = add_cells<T>;
-    share(owners, [&](npy_intp owner, int) {
-        const npy_intp first = s.filters * owner / owners, end = s.filters * (owner + 1) / owners;
+    share(n, [&](npy_intp i, int) {
+        const T *patch = x + i * patch_size;
+        silent[i] = std::all_of(patch, patch + patch_size, [](T a) { return a == 0; });
+    });
+    const npy_intp scratch = tree_size(branch, size);
+    std::vector<T> trees(count_threads(branches * s.filters) * scratch);
+    share(n ? branches * s.filters : 0, [&](npy_intp unit, int thread) {
+        const npy_intp first = unit / s.filters * branch, f = unit % s.filters;
         std::vector<Cell<T>> cells;
-        for (npy_intp i = 0; i < n; i++) {  // all filters of a sample, while it is in cache
-            const T *patch = x + i * patch_size;
-            const bool silent = std::all_of(patch, patch + patch_size, [](T a) { return a == 0; });
-            for (npy_intp f = first; f < end; f++) {
-                // A finite gradient adds 0 under silence, where every cell may be a winner.
-                const T *g = d + (i * s.filters + f) * cells_each;
-                if (silent && std::all_of(g, g + cells_each, [](T a) { return std::isfinite(a); }))
-                    continue;
-                cells.clear();
+        T *tree = trees.data() + thread * scratch;
+        sum_tree(first, std::min(branch, n - first), size, tree, [&](npy_intp i, T *sum) {
+            const T *patch = x + i * patch_size, *g = d + (i * s.filters + f) * cells_each;
+            cells.clear();
+            // A finite gradient adds 0 under silence, where every cell may be a winner.
+            if (!silent[i] || !std::all_of(g, g + cells_each, [](T a) { return std::isfinite(a); }))
                 list(patch, g, i, f, cells);
-                add(s, cells.data(), cells.size(), sums.data() + f * size, kw_ld);
-            }
-        }
+            add(s, cells.data(), cells.size(), sum, kw_ld);
+        });
+        std::copy_n(tree, size, sums.data() + unit * size);
+    });
+    std::vector<T> whole(tree_size(branches, s.filters * size));
+    sum_tree(0, branches, s.filters * size, whole.data(), [&](npy_intp unit, T *sum) {
+        std::copy_n(sums.data() + unit * s.filters * size, s.filters * size, sum);
     });
     for (npy_intp f = 0; f < s.filters; f++)
         for (npy_intp m = 0; m < s.maps; m++)
             for (npy_intp i = 0; i < s.kh; i++)
                 for (npy_intp j = 0; j < s.kw; j++)  // flipped back
-                    *dW++ = sums[f * size + ((m + 1) * s.kh - 1 - i) * kw_ld + s.kw - 1 - j];
+                    *dW++ = whole[f * size + ((m + 1) * s.kh - 1 - i) * kw_ld + s.kw - 1 - j];
 }

@@ -83,29 +83,39 @@ static void pool_row(const T *z, npy_intp z_ld, npy_intp pool_h, npy_intp pool_w
     }
 }
 
-// ROWS rows of a filter's gradient: acc (ROWS, kw_ld) += every cell's gradient times the input
-// under it, cell after cell. shift: from a cell's input to that of the first row.
+// Cells of a sample in one chain. Where many tie, a longer one would lose too much to rounding.
+static const npy_intp CHAIN = 32;
+
+// ROWS rows of a filter's gradient: acc (ROWS, kw_ld), from 0, every cell's gradient times the input
+// under it: a chain of fma from 0 for every CHAIN cells, the chains added in their order.
+// shift: from a cell's input to that of the first row.
 template <class T, int ROWS>
 static void add_rows(const Cell<T> *cells, npy_intp n, npy_intp shift, npy_intp width, npy_intp kw,
                      T *acc, npy_intp kw_ld) {
     typedef simd<T> v;
+    const typename v::vec one = v::set(1);
     for (npy_intp j = 0; j < kw; j += v::lanes) {
         const npy_intp some = std::min<npy_intp>(v::lanes, kw - j);
-        typename v::vec sum[ROWS];
-        for (int i = 0; i < ROWS; i++) sum[i] = v::load(acc + i * kw_ld + j);
-        for (npy_intp c = 0; c < n; c++) {
-            const T *x = cells[c].x + shift + j;
-            const typename v::vec g = v::set(cells[c].g);
-            for (int i = 0; i < ROWS; i++) sum[i] = v::fma(g, v::load(x + i * width, some), sum[i]);
+        for (npy_intp first = 0; first == 0 || first < n; first += CHAIN) {
+            typename v::vec sum[ROWS];
+            for (int i = 0; i < ROWS; i++) sum[i] = v::zero();
+            for (npy_intp c = first; c < std::min(n, first + CHAIN); c++) {
+                const T *x = cells[c].x + shift + j;
+                const typename v::vec g = v::set(cells[c].g);
+                for (int i = 0; i < ROWS; i++) sum[i] = v::fma(g, v::load(x + i * width, some), sum[i]);
+            }
+            for (int i = 0; i < ROWS; i++) {
+                T *to = acc + i * kw_ld + j;
+                v::store(to, first ? v::fma(one, v::load(to), sum[i]) : sum[i]);
+            }
         }
-        for (int i = 0; i < ROWS; i++) v::store(acc + i * kw_ld + j, sum[i]);
     }
 }
 
-// The gradient of one filter, acc (maps, kh, kw_ld), goes on with cells of one sample.
+// The gradient of one filter, acc (maps, kh, kw_ld), from the cells of one sample.
 template <class T>
 static void add_cells(const ConvShape &s, const Cell<T> *cells, npy_intp n, T *acc, npy_intp kw_ld) {
-    for (npy_intp m = 0; m < s.maps && n; m++)
+    for (npy_intp m = 0; m < s.maps; m++)
         for (npy_intp i = 0; i < s.kh;) {
             const npy_intp shift = (m * s.height + i) * s.width, left = s.kh - i;
             const int rows = left >= 11 ? 11 : left >= 9 ? 9 : left >= 4 ? 4 : 1;
