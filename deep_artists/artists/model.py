@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.arrays import open_npz
+from ..data.compression import compress
 from ..data.files import DamagedFileError, new_file, parse_json
 from ..data.mapped import read_pieces
 from ..ops.device import check_device
@@ -45,7 +46,8 @@ class Model:
     label_names : list of str
         One per output that has a label.
     about : dict
-        Versions and whatever else made the model.
+        Versions and whatever else made the model. ``input``, where the recipe compresses: the
+        ``mean`` and ``deviation`` of train, see `data.compression`.
     device : {'cpu', 'cuda'}
         Where it computes: may be set, is not saved.
     """
@@ -64,6 +66,7 @@ class Model:
             raise ModelError(f"label names {names!r}; a list of texts is needed")
         if len(self.label_names) > self.recipe.n_out:
             raise ModelError(f"{len(self.label_names)} label names for {self.recipe.n_out} outputs")
+        check_input(self.about, self.recipe)
         self._functions = {}
 
     @property
@@ -190,6 +193,8 @@ class Model:
         for some in pieces:
             if not np.isfinite(some).all():
                 raise ValueError("x has values that are not finite; remove those patches")
+            if self.recipe.compression == "log":
+                some = compress(np.asarray(some), **self.about["input"])
             # A row may begin at any address of a file: the compiled code needs it aligned.
             yield np.asarray(forward(np.require(np.asarray(some), self.floatX, "A"))[layer])
 
@@ -322,6 +327,20 @@ def check_arrays(last, best, recipe):
                 )
         if more := sorted(headers.keys() - set(names)):
             raise ModelError(f"{which} {', '.join(more)}: found beside {', '.join(names)}")
+
+
+def check_input(about, recipe):
+    """Raise ModelError unless a model with compression knows the mean and deviation of train."""
+    if recipe.compression == "none":
+        return
+    found = about.get("input")
+    names = sorted(found) if isinstance(found, dict) else []
+    numbers = names == ["deviation", "mean"] and all(type(n) is float for n in found.values())
+    if not numbers or not np.isfinite(list(found.values())).all() or found["deviation"] <= 0:
+        raise ModelError(
+            f"about['input'] = {found!r}; with compression = {recipe.compression!r} the mean and "
+            "the deviation of train are needed"
+        )
 
 
 def sum_by_track(pieces, row):

@@ -1,7 +1,8 @@
-"""The named hyper-parameter sets: five versions of the 2013 experiment, kept as TOML.
+"""The named hyper-parameter sets: five versions of the 2013 experiment, and `today`, kept as TOML.
 
 `first`, `second`, `third` and `last` are versions of the 2013 program; `page` is what the project
-page says. Names are those of the tutorial program that the original started from.
+page says. Names are those of the tutorial program that the original started from. `today` is no
+one's of 2013: it takes what was measured to help since.
 """
 
 import dataclasses
@@ -11,9 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.patches import CLIPS
+
 RECIPES = Path(__file__).resolve().parent / "recipes"
 
 IMAGE_SHAPE = (64, 40)  # mel bands, frames of a patch
+
+# Fields that 2013 did not have, and their values; the first is what was done in 2013.
+CHOICES = {"compression": ("none", "log"), "clip": tuple(CLIPS)}
 
 NAMES = ("conv_W", "conv_b", "hidden_W", "hidden_b", "softmax_W", "softmax_b")  # parameters
 
@@ -50,6 +56,11 @@ class Recipe:
         A fresh permutation of the patches every epoch, instead of the stored order.
     seed : int
         Of the initial values, and of the permutations.
+    compression : {'none', 'log'}
+        'log': the network gets log(1 + 10000 x) of the patches, less the mean and over the standard
+        deviation of train. 2013 had none.
+    clip : {'last30', 'all'}
+        What of a recording becomes patches: its last 30 s, as in 2013, or all.
     """
 
     name: str
@@ -68,6 +79,8 @@ class Recipe:
     validation_frequency: int
     shuffle: bool
     seed: int = 23455
+    compression: str = "none"
+    clip: str = "last30"
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -125,7 +138,10 @@ def as_type(name, value, type_):
 
 
 def check_ranges(recipe):
-    """Raise ValueError where a number makes no network or no training."""
+    """Raise ValueError where a value makes no network or no training."""
+    for name, choices in CHOICES.items():
+        if getattr(recipe, name) not in choices:
+            raise ValueError(f"{name} = {getattr(recipe, name)!r}; there are {', '.join(choices)}")
     for name in ("batch_size", "n_epochs", "nkerns", "n_hidden", "patience"):
         if getattr(recipe, name) < 1:
             raise ValueError(f"{name} = {getattr(recipe, name)}; at least 1 is needed")

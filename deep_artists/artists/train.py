@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from ..data.compression import compress, measure
 from ..data.mapped import check_finite
+from ..data.patches import CLIPS
 from ..data.tracks import SPLITS
 from ..data.versions import get_versions
 from ..nn.loop import Result, run_epochs
 from ..ops.device import check_device
 from .model import Model
-from .recipe import IMAGE_SHAPE, NAMES, Recipe, load_recipe
+from .recipe import CHOICES, IMAGE_SHAPE, NAMES, Recipe, load_recipe
 
 
 def train(
@@ -112,12 +114,17 @@ def train(
     ]
     label_names = list(getattr(datasets, "label_names", None) or [])
     recipe = recipe.replace(n_out=count_outputs(recipe, splits, label_names))
-    seed = recipe.seed if recipe.shuffle else None
-    streams = open_streams(splits, recipe.batch_size, floatX, memory_mb, seed)
+    check_clip(recipe, datasets)
     hashes = dict(getattr(datasets, "sha256", {}))  # of what was checked when it was written
     for name, (x, _) in zip(SPLITS, splits):
         if name not in hashes:
             hashes[name] = check_finite(x, name, floatX, hashed=checkpoint is not None)
+    about, transform = {"versions": get_versions(), "device": device}, None
+    if recipe.compression == "log":
+        about["input"] = measure(splits[0][0])
+        transform = partial(compress, **about["input"])
+    seed = recipe.seed if recipe.shuffle else None
+    streams = open_streams(splits, recipe.batch_size, floatX, memory_mb, seed, transform)
 
     checkpoints: Any = None
     state = None
@@ -125,7 +132,7 @@ def train(
         # n_epochs may grow: what was done stays what it was. The order depends on the memory
         # only where it is shuffled block by block.
         run = {
-            "recipe": recipe.replace(n_epochs=1).to_dict(),
+            "recipe": describe_run(recipe),
             "floatX": floatX,
             "memory_mb": memory_mb if streams and recipe.shuffle else None,
         }
@@ -134,6 +141,8 @@ def train(
 
     say("... building the model")
     start = time.perf_counter()
+    if transform is not None and streams is None:
+        splits = [(transform(x), y) for x, y in splits]
     steps = compile_steps(recipe, floatX, streams or splits, device)
     result.compile_seconds = time.perf_counter() - start
 
@@ -151,9 +160,33 @@ def train(
         best=steps.best or last,
         recipe=recipe,
         label_names=label_names or [str(i) for i in range(recipe.n_out)],
-        about={"versions": get_versions(), "device": device},
+        about=about,
     )
     return result
+
+
+def describe_run(recipe):
+    """Return what a checkpoint must share with the run that it resumes.
+
+    Fields that 2013 did not have are left out where they hold its values, so that checkpoints
+    from before there were such fields still resume.
+    """
+    fields = recipe.replace(n_epochs=1).to_dict()
+    return {k: v for k, v in fields.items() if k not in CHOICES or v != CHOICES[k][0]}
+
+
+def check_clip(recipe, datasets):
+    """Raise ValueError if a set was made of other clips than the recipe says.
+
+    The model would later be given those that the recipe says.
+    """
+    settings = (getattr(datasets, "info", None) or {}).get("settings")
+    if settings and settings.get("clip_s") != CLIPS[recipe.clip]:
+        [clip] = [name for name, clip_s in CLIPS.items() if clip_s == settings.get("clip_s")]
+        raise ValueError(
+            f"the set was made of clip = {clip!r}, recipe {recipe.name} has clip = "
+            f"{recipe.clip!r}; give clip={clip}, or extract the audio again"
+        )
 
 
 def compile_steps(recipe, floatX, splits, device="cpu"):

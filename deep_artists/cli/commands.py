@@ -34,6 +34,7 @@ def reproduce(arguments):
                 jobs=arguments.jobs,
                 cluster=arguments.cluster,
                 cluster_timeout_s=arguments.cluster_timeout,
+                clip=arguments.recipe.clip,
             )
             report_failed(report)
         with stage(seconds, "dataset"):
@@ -68,6 +69,7 @@ def extract(arguments):
         shard_tracks=arguments.shard_tracks,
         cluster=arguments.cluster,
         cluster_timeout_s=arguments.cluster_timeout,
+        clip=arguments.clip,
     )
     report_failed(report)
     say(
@@ -243,7 +245,9 @@ def parse_overrides(texts):
         try:
             overrides[name] = json.loads(value)
         except (ValueError, RecursionError) as error:
-            raise ValueError(
-                f"--set {text}: {value!r} is no number, true, false or [a, b]"
-            ) from error
+            if not value.isidentifier():
+                raise ValueError(
+                    f"--set {text}: {value!r} is no number, word, true, false or [a, b]"
+                ) from error
+            overrides[name] = value
     return overrides

@@ -74,6 +74,12 @@ def add_extract(subparsers):
         metavar="N",
         help="write shards of about N tracks (256, say), not a file for each",
     )
+    parser.add_argument(
+        "--clip",
+        default="last30",
+        choices=["last30", "all"],
+        help="the last 30 s of every recording, as in 2013, or all (default: last30)",
+    )
     add_reading(parser, jobs=-1)
     add_cluster(parser)
 
@@ -231,7 +237,7 @@ def add_recipe(parser, default):
         "--recipe",
         default=default,
         metavar="NAME",
-        help=f"first, second, third, last, page or a .toml file (default: {default})",
+        help=f"first, second, third, last, page, today or a .toml file (default: {default})",
     )
     parser.add_argument(
         "--set",

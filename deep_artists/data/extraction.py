@@ -22,6 +22,7 @@ import os
 import socket
 from collections import Counter
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ from .files import (
     read_json,
     remove_unfinished,
 )
-from .patches import AUDIO_SUFFIXES, SETTINGS, AudioError, extract_file
+from .patches import AUDIO_SUFFIXES, AudioError, extract_file, make_settings
 from .shards import (
     cut_shards,
     is_patches,
@@ -72,6 +73,7 @@ def extract_folder(
     shard_tracks: int | None = None,
     cluster: str | None = None,
     cluster_timeout_s: float = 600,
+    clip: str = "last30",
 ) -> Extraction:
     """Extract the patches of every audio file under a folder.
 
@@ -98,6 +100,8 @@ def extract_folder(
         would do here. See `cluster`: all must see both folders under the same paths.
     cluster_timeout_s : float
         Seconds after which the run ends if the cluster has no worker left.
+    clip : {'last30', 'all'}
+        Take the last 30 s of each recording, as in 2013, or the whole.
 
     Returns
     -------
@@ -117,6 +121,7 @@ def extract_folder(
     """
     audio_dir, out_dir = Path(audio_dir), Path(out_dir)
     check_jobs(jobs)
+    make_settings(clip)  # refuses
     n_tracks, others = _count_tracks(audio_dir)
     _check_layout(out_dir, shard_tracks)
     with own_folder(out_dir), _connect(cluster, cluster_timeout_s):
@@ -124,7 +129,7 @@ def extract_folder(
         _tidy(audio_dir, out_dir, shard_tracks)
         counts: Counter = Counter()
         unreadable: dict[str, str] = {}
-        tasks = _plan_tasks(audio_dir, shard_tracks, counts, unreadable)
+        tasks = _plan_tasks(audio_dir, shard_tracks, clip, counts, unreadable)
         n_tasks = -(-n_tracks // (shard_tracks or TRACKS_PER_TASK))
         with new_file(out_dir / REPORT) as report:
             # The temporary report is there as long as the run: workers look for it.
@@ -248,7 +253,7 @@ def _connect(cluster, timeout_s):
 # --- the tasks, listed and accounted for ---
 
 
-def _plan_tasks(audio_dir, shard_tracks, counts, unreadable):
+def _plan_tasks(audio_dir, shard_tracks, clip, counts, unreadable):
     """Yield (function, shard, sources); count what is listed, note folders that are unreadable."""
 
     def note(folder, error):
@@ -256,10 +261,11 @@ def _plan_tasks(audio_dir, shard_tracks, counts, unreadable):
 
     sources = iterate_files(audio_dir, AUDIO_SUFFIXES, on_error=note)
     if shard_tracks:
-        tasks = ((_extract_shard, *shard) for shard in cut_shards(sources, shard_tracks))
+        extract = partial(_extract_shard, clip=clip)
+        tasks = ((extract, *shard) for shard in cut_shards(sources, shard_tracks))
     else:
         batches = iter(lambda: list(itertools.islice(sources, TRACKS_PER_TASK)), [])
-        tasks = ((_extract_files, "", batch) for batch in batches)
+        tasks = ((partial(_extract_files, clip=clip), "", batch) for batch in batches)
     for task in tasks:
         counts["listed"] += len(task[2])
         yield task
@@ -310,12 +316,12 @@ def _run(task, name, sources, audio_dir, marker):
     return name, *task(audio_dir, marker.parent, name, sources)
 
 
-def _extract_files(audio_dir, out_dir, _, sources):
+def _extract_files(audio_dir, out_dir, _, sources, clip="last30"):
     """Write a file for each track: (tracks done, reused, [(failed source, reason)])."""
     counts, failed = Counter(), []
     for source in sources:
         try:
-            counts[_extract_file(audio_dir, out_dir, source)] += 1
+            counts[_extract_file(audio_dir, out_dir, source, clip)] += 1
         except (AudioError, OSError) as error:
             if getattr(error, "errno", None) in DISK_FULL:
                 raise  # no fault of the track
@@ -324,13 +330,13 @@ def _extract_files(audio_dir, out_dir, _, sources):
     return counts["done"], counts["reused"], failed
 
 
-def _extract_file(audio_dir, out_dir, source):
-    sha256 = _hash(audio_dir / source)
+def _extract_file(audio_dir, out_dir, source, clip):
+    settings, sha256 = make_settings(clip), _hash(audio_dir / source)
     patches_path, json_path = _patch_paths(out_dir, source)
-    if _is_extracted(patches_path, json_path, sha256):
+    if _is_extracted(patches_path, json_path, sha256, settings):
         return "reused"
-    track, patches = _extract_track(audio_dir, source, sha256)
-    made_from = json.dumps(track | dict(settings=SETTINGS, versions=find_versions()), indent=1)
+    track, patches = _extract_track(audio_dir, source, sha256, clip)
+    made_from = json.dumps(track | dict(settings=settings, versions=find_versions()), indent=1)
     patches_path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(patches_path) as file:
         write_patches(file, [patches])
@@ -345,37 +351,37 @@ def _patch_paths(out_dir, source):
     return out_dir / f"{source}{SUFFIX}", out_dir / f"{source}.mel.json"
 
 
-def _is_extracted(patches_path, json_path, sha256):
+def _is_extracted(patches_path, json_path, sha256, settings):
     """Return whether good patches of this audio, made with these settings, are there."""
     try:
         made_from = read_json(json_path)
         patches = map_array(patches_path)
     except (OSError, DamagedFileError):
         return False
-    same = made_from.get("settings") == SETTINGS and made_from.get("source_sha256") == sha256
+    same = made_from.get("settings") == settings and made_from.get("source_sha256") == sha256
     return same and is_patches(patches, made_from.get("n_patches"))
 
 
-def _extract_shard(audio_dir, out_dir, shard, sources):
+def _extract_shard(audio_dir, out_dir, shard, sources, clip="last30"):
     """Bring a shard up to date: (tracks done, reused, [(failed source, reason)]).
 
     Tracks that are already there and unchanged are copied. The others are extracted, also those
     that failed before. If nothing changes, the shard is not written again.
     """
-    path = out_dir / f"shard-{shard}.npy"
-    old = read_shard(path)
+    path, settings = out_dir / f"shard-{shard}.npy", make_settings(clip)
+    old = read_shard(path, settings)
     sha256, failed = _hash_all(audio_dir, sources)
     kept = [s for s in sources if old and s in sha256 and old.sha256(s) == sha256[s]]
     missing = sorted(sha256.keys() - set(kept))
-    extracted = _extract_tracks(audio_dir, missing, sha256, failed)
+    extracted = _extract_tracks(audio_dir, missing, sha256, failed, clip)
     first = list(itertools.islice(extracted, 1))
     if not old or len(kept) < len(old.tracks) or first:
         extracted = itertools.chain([first.pop()] if first else [], extracted)
         copied = (old.read(source) for source in kept)
         tracks = heapq.merge(copied, extracted, key=lambda track: track[0]["source"])
-        write_shard(path, tracks, failed)
+        write_shard(path, tracks, failed, settings)
     elif old.failed != failed:
-        write_index(path, list(old.tracks.values()), failed)
+        write_index(path, list(old.tracks.values()), failed, settings)
     return len(sources) - len(kept) - len(failed), len(kept), sorted(failed.items())
 
 
@@ -390,11 +396,11 @@ def _hash_all(audio_dir, sources):
     return sha256, failed
 
 
-def _extract_tracks(audio_dir, sources, sha256, failed):
+def _extract_tracks(audio_dir, sources, sha256, failed, clip):
     """Yield the facts about a track, and its patches; add tracks that fail to `failed`."""
     for source in sources:
         try:
-            track, patches = _extract_track(audio_dir, source, sha256[source])
+            track, patches = _extract_track(audio_dir, source, sha256[source], clip)
         except (AudioError, OSError) as error:
             failed[source] = _give_reason(error, audio_dir / source)
         else:
@@ -408,9 +414,9 @@ def _hash(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _extract_track(audio_dir, source, sha256):
+def _extract_track(audio_dir, source, sha256, clip):
     """Return the facts about a track, and its patches."""
-    patches, facts = extract_file(audio_dir / source)
+    patches, facts = extract_file(audio_dir / source, clip)
     made_from = dict(source=source, source_sha256=sha256, **facts, n_patches=len(patches))
     return made_from, patches
 

@@ -1,6 +1,7 @@
 """Audio file -> mel patches: the front end of the 2013 program.
 
-Audio is mono at 22050 Hz, amplitudes in -1 .. 1, and only the last 30 s count. Its mel power
+Audio is mono at 22050 Hz, amplitudes in -1 .. 1, and only the last 30 s count, as in 2013, unless
+the whole is asked for (``clip="all"``). Its mel power
 spectrogram, without logarithm or normalisation, is cut into patches of 64 bands x 40 frames
 (0.232 s). A patch is a row of 2560 float32, mel-major: ``row.reshape(64, 40)[mel, frame]``.
 All is computed in float64 and rounded to float32 at the end. BLAS is not used, because its bits
@@ -22,6 +23,7 @@ from .mel import FMAX_HZ, FMIN_HZ, HOP_LENGTH, N_FFT, N_MELS, SR_HZ, mel_power, 
 N_FRAMES = 40
 PATCH_SIZE = N_MELS * N_FRAMES
 CLIP_S = 30
+CLIPS = {"last30": CLIP_S, "all": None}  # seconds from the end; None: the whole recording
 MIN_SAMPLES = N_FFT + (N_FRAMES - 1) * HOP_LENGTH  # one patch
 RES_TYPE = "soxr_vhq"  # that of `mel.resample`
 RESAMPLE_MARGIN_S = 1  # resampled before the clip and cut off: the resampler needs a run-up
@@ -38,6 +40,7 @@ AUDIO_SUFFIXES = (
     *".mp2 .mpc .ra .spx .tta .wma .wv".split(),
 )
 MIN_SOURCE_SR_HZ, MAX_SOURCE_SR_HZ = 1_000, 768_000
+BLOCK_PATCHES = 1024  # cut at a time, four minutes
 BLOCK_VALUES = 2**24  # samples decoded at a time, 128 MiB: six minutes at 22050 Hz stereo
 
 
@@ -45,8 +48,21 @@ class AudioError(ValueError):
     """Audio that cannot become patches; the message names the file."""
 
 
-def extract_patches(audio: str | os.PathLike | np.ndarray, sr: int | None = None) -> np.ndarray:
-    """Cut the last 30 s of a recording into mel patches.
+def make_settings(clip="last30"):
+    """Return what decides the patches of a recording, as a dict that JSON can hold.
+
+    >>> make_settings() == SETTINGS, make_settings("all")["clip_s"]
+    (True, None)
+    """
+    if clip not in CLIPS:
+        raise ValueError(f"clip = {clip!r}; there are {', '.join(CLIPS)}")
+    return SETTINGS | {"clip_s": CLIPS[clip]}
+
+
+def extract_patches(
+    audio: str | os.PathLike | np.ndarray, sr: int | None = None, clip: str = "last30"
+) -> np.ndarray:
+    """Cut a recording, or the last 30 s of it, into mel patches.
 
     Parameters
     ----------
@@ -57,6 +73,8 @@ def extract_patches(audio: str | os.PathLike | np.ndarray, sr: int | None = None
     sr : int, optional
         Sample rate of an array in Hz, 1000 to 768000; 22050 if not given. Audio of another rate
         is resampled. A file has its own.
+    clip : {'last30', 'all'}
+        The last 30 s, as in 2013, or the whole recording.
 
     Returns
     -------
@@ -77,33 +95,36 @@ def extract_patches(audio: str | os.PathLike | np.ndarray, sr: int | None = None
     if isinstance(audio, (str, os.PathLike)):
         if sr is not None:
             raise TypeError(f"sr = {sr!r} is given for a file, which has its own: leave it out")
-        return extract_file(audio)[0]
-    sr = SR_HZ if sr is None else sr
-    return _cut(_clip(_average(np.asarray(audio)), sr, "audio array"), "audio array")
+        return extract_file(audio, clip)[0]
+    sr, clip_s = SR_HZ if sr is None else sr, make_settings(clip)["clip_s"]
+    return _cut(_clip(_average(np.asarray(audio)), sr, clip_s, "audio array"), "audio array")
 
 
-def extract_file(path):
-    """Cut the last 30 s of an audio file into mel patches, and say what it was.
+def extract_file(path, clip="last30"):
+    """Cut an audio file, or the last 30 s of it, into mel patches, and say what it was.
 
     Parameters
     ----------
     path : str or os.PathLike
+    clip : {'last30', 'all'}
 
     Returns
     -------
     patches : np.ndarray [shape=(n_patches, 2560), dtype=float32]
     facts : dict
-        ``source_sr_hz`` int, ``source_channels`` int, ``resampled`` bool, and ``used_s``, the
-        seconds that were there to cut, at most 30.
+        ``source_sr_hz`` int, ``source_channels`` int, ``resampled`` bool, ``used_s``, the
+        seconds that were there to cut, at most 30 if the clip is the last 30 s, and ``tags``, the
+        ``artist`` and ``album`` that the file names, or "".
 
     Raises
     ------
     AudioError
         As `extract_patches` does.
     """
-    y, sr, channels = _read(path)
-    y = _clip(y, sr, path)
-    facts = dict(source_sr_hz=sr, source_channels=channels, resampled=sr != SR_HZ)
+    clip_s = make_settings(clip)["clip_s"]
+    y, sr, channels, tags = _read(path, clip_s)
+    y = _clip(y, sr, clip_s, path)
+    facts = dict(source_sr_hz=sr, source_channels=channels, resampled=sr != SR_HZ, tags=tags)
     return _cut(y, path), facts | dict(used_s=len(y) / SR_HZ)
 
 
@@ -138,8 +159,8 @@ def _quiet_decoder():
             os.close(null)
 
 
-def _read(path):
-    """Decode a file block by block, and return the end of it, its sample rate and channels.
+def _read(path, clip_s):
+    """Decode a file block by block, and return the end of it, its sample rate, channels and tags.
 
     The end is mono, and long enough for the clip with the margin that resampling needs.
     """
@@ -155,23 +176,27 @@ def _read(path):
                 raise AudioError(
                     f"{path}: has no header that says what it holds; convert it to FLAC"
                 )
-            step, n_needed = _resampling_grid(sr, path)
-            y, n_read = np.zeros(0), 0
+            tags = {"artist": file.artist.strip(), "album": file.album.strip()}
+            step, n_needed = _resampling_grid(sr, clip_s, path)
+            blocks, n_read = [np.zeros(0)], 0
             # Read to the end: the length in the header may be wrong.
             while len(x := file.read(BLOCK_VALUES // channels, "float64", always_2d=True)):
                 n_read += len(x)
-                y = np.concatenate([y, _average(x.T)])[-(n_needed + step) :]
+                blocks.append(_average(x.T))
+                if n_needed is not None:
+                    blocks = [np.concatenate(blocks)[-(n_needed + step) :]]
     except (soundfile.SoundFileError, OSError) as error:
         reason = getattr(error, "error_string", "") or error
         raise AudioError(
             f"{path}: cannot be decoded as audio ({reason}); it must be whole, of the kind its "
             "name says, and hold only sound (no cover picture in Ogg); else convert it to FLAC"
         ) from error
-    return y[(len(y) - n_read) % step :], sr, channels
+    y = np.concatenate(blocks)
+    return y[(len(y) - n_read) % step :], sr, channels, tags
 
 
-def _resampling_grid(sr, name):
-    """Return two numbers of input samples: the step, and how many are needed.
+def _resampling_grid(sr, clip_s, name):
+    """Return two numbers of input samples: the step, and how many are needed; None: all.
 
     Input and output samples coincide once in every step, so a clip that begins on a multiple of
     the step is resampled as the whole recording would be.
@@ -180,16 +205,18 @@ def _resampling_grid(sr, name):
         bounds = f"{MIN_SOURCE_SR_HZ} to {MAX_SOURCE_SR_HZ}"
         raise AudioError(f"{name}: sample rate is {sr} Hz; a whole number, {bounds}, is needed")
     margin_s = 0 if sr == SR_HZ else RESAMPLE_MARGIN_S
-    return int(sr) // math.gcd(int(sr), SR_HZ), (CLIP_S + margin_s) * int(sr)
+    n_needed = None if clip_s is None else (clip_s + margin_s) * int(sr)
+    return int(sr) // math.gcd(int(sr), SR_HZ), n_needed
 
 
-def _clip(y, sr, name):
-    """Return the last 30 s at 22050 Hz.
+def _clip(y, sr, clip_s, name):
+    """Return the last seconds, or all, at 22050 Hz.
 
     What lies before them, but for a margin, is dropped first, so that it is not resampled.
     """
-    step, n_needed = _resampling_grid(sr, name)
-    y = y[max(0, len(y) - n_needed) // step * step :]
+    step, n_needed = _resampling_grid(sr, clip_s, name)
+    if n_needed is not None:
+        y = y[max(0, len(y) - n_needed) // step * step :]
     if not np.isfinite(y).all():
         raise AudioError(f"{name}: {np.sum(~np.isfinite(y))} samples are NaN or infinite")
     n = math.ceil(len(y) * SR_HZ / sr)
@@ -200,16 +227,20 @@ def _clip(y, sr, name):
         )
     if sr != SR_HZ:
         y = resample(y, sr)
-    return y[-CLIP_S * SR_HZ :]
+    return y if clip_s is None else y[-clip_s * SR_HZ :]
 
 
 def _cut(y, name):
     """Return the patches of audio at 22050 Hz: (n_patches, 2560) float32."""
+    step = N_FRAMES * HOP_LENGTH
+    n_patches = (len(y) - N_FFT + HOP_LENGTH) // step
+    patches = np.empty((n_patches, PATCH_SIZE), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # reported below
-        mel = mel_power(y)
-        n_patches = mel.shape[1] // N_FRAMES
-        mel = mel[:, : n_patches * N_FRAMES].reshape(N_MELS, n_patches, N_FRAMES)
-        patches = mel.transpose(1, 0, 2).reshape(n_patches, PATCH_SIZE).astype(np.float32)
+        for i in range(0, n_patches, BLOCK_PATCHES):
+            n = min(BLOCK_PATCHES, n_patches - i)
+            mel = mel_power(y[i * step :][: n * step - HOP_LENGTH + N_FFT])
+            mel = mel[:, : n * N_FRAMES].reshape(N_MELS, n, N_FRAMES).transpose(1, 0, 2)
+            patches[i : i + n] = mel.reshape(n, PATCH_SIZE)
     if not np.isfinite(patches).all():
         peak = np.abs(y).max()
         raise AudioError(f"{name}: amplitudes up to {peak:g} overflow float32; scale to -1 .. 1")

@@ -20,7 +20,7 @@ import numpy as np
 
 from .arrays import map_array
 from .files import DamagedFileError, new_file, read_json
-from .patches import PATCH_SIZE, SETTINGS
+from .patches import PATCH_SIZE
 
 FORMAT = 1
 MANIFEST = "shards.json"
@@ -59,7 +59,7 @@ def cut_shards(sources, n_tracks):
         yield digest, shard
 
 
-def write_shard(path, tracks, failed):
+def write_shard(path, tracks, failed, settings):
     """Write a shard and its index.
 
     Parameters
@@ -71,6 +71,8 @@ def write_shard(path, tracks, failed):
         patches.
     failed : dict of str to str
         Source to reason. It is read when all tracks were taken, so the iterable may add to it.
+    settings : dict
+        See `patches.make_settings`.
     """
     index, n = [], 0
 
@@ -85,7 +87,7 @@ def write_shard(path, tracks, failed):
         write_patches(file, take_patches())
         # Interrupted before the new index is there, the old one would vouch for other patches.
         path.with_suffix(".json").unlink(missing_ok=True)
-    write_index(path, index, failed)
+    write_index(path, index, failed, settings)
 
 
 def write_patches(file, parts):
@@ -119,14 +121,14 @@ def is_patches(array, n):
     return array.dtype == np.float32 and array.shape == (n, PATCH_SIZE)
 
 
-def write_index(path, tracks, failed):
+def write_index(path, tracks, failed, settings):
     """Write the index of a shard: its tracks, in the order of their patches, and what failed."""
     versions = []  # a few; in the file, a track has the index of its versions in this list
     for track in tracks:
         if track["versions"] not in versions:
             versions.append(track["versions"])
     tracks = [track | dict(versions=versions.index(track["versions"])) for track in tracks]
-    index = dict(format=FORMAT, settings=SETTINGS, versions=versions, tracks=tracks)
+    index = dict(format=FORMAT, settings=settings, versions=versions, tracks=tracks)
     index |= dict(failed=sorted(failed.items()))
     with new_file(path.with_suffix(".json")) as file:
         file.write(json.dumps(index).encode())
@@ -189,7 +191,7 @@ class OldShard:
         return track, self._patches[track["start"] :][: track["n_patches"]]
 
 
-def read_shard(path):
+def read_shard(path, settings):
     """Return an OldShard; None of one that is missing, damaged or was made with other settings."""
     try:
         index, patches = read_index(path), map_array(path)
@@ -197,7 +199,7 @@ def read_shard(path):
         return None
     tracks = {track["source"]: track for track in index["tracks"]}
     n = sum(track["n_patches"] for track in index["tracks"])
-    if index["settings"] != SETTINGS or not is_patches(patches, n):
+    if index["settings"] != settings or not is_patches(patches, n):
         return None
     return OldShard(tracks, patches, index["failed"])
 

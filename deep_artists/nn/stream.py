@@ -45,6 +45,8 @@ class Stream:
         Of the labels; x keeps its own dtype.
     seed : int, optional
         Of the shuffling; stored order if not given.
+    transform : callable, optional
+        What becomes of the x of a block before it is used: an array of the same shape and dtype.
 
     Attributes
     ----------
@@ -55,9 +57,9 @@ class Stream:
         ``x[order[i * batch_size : (i + 1) * batch_size]]``, without the order if there is no seed.
     """
 
-    def __init__(self, x, y, batch_size, most, piece, floatX, seed=None):
+    def __init__(self, x, y, batch_size, most, piece, floatX, seed=None, transform=None):
         self.data, self.labels, self.batch_size, self.seed = x, y, batch_size, seed
-        self.n = len(x)
+        self.n, self.transform = len(x), transform
         self.chunk, self.piece = count_chunk(batch_size), piece
         # Whole ones; the rest of the patches ends the last block.
         self.n_chunks = len(x) // self.chunk
@@ -133,12 +135,15 @@ class Stream:
             drop_pages(self.data)
         x[len(chunks) * self.chunk :] = self.data[rest]
         drop_pages(self.data)
+        if self.transform is not None:
+            for i in range(0, len(x), self.chunk):
+                x[i : i + self.chunk] = self.transform(x[i : i + self.chunk])
         if self.seed is None:
             return x, y, None
         return x, y, np.random.RandomState([self.seed, epoch, block]).permutation(len(y))
 
 
-def open_streams(splits, batch_size, floatX, memory_mb, seed=None):
+def open_streams(splits, batch_size, floatX, memory_mb, seed=None, transform=None):
     """Return a Stream for train, valid and test, or None if they fit into memory_mb, or it is None.
 
     Parameters
@@ -150,6 +155,8 @@ def open_streams(splits, batch_size, floatX, memory_mb, seed=None):
         Megabytes (10 ** 6 bytes) that patches may take.
     seed : int, optional
         Of the shuffling of train; stored order if not given.
+    transform : callable, optional
+        See `Stream`.
 
     Raises
     ------
@@ -193,8 +200,9 @@ def open_streams(splits, batch_size, floatX, memory_mb, seed=None):
             f"at least {least:.0f} is needed"
         )
     piece = int(memory_mb * 1e6 * PIECE_SHARE / chunk_bytes)
+    seeds = {"train": seed}
     return [
-        Stream(*split, batch_size, most[name], piece, floatX, seed if name == "train" else None)
+        Stream(*split, batch_size, most[name], piece, floatX, seeds.get(name), transform)
         for name, split in zip(SHARES, splits)
     ]
 

@@ -39,6 +39,7 @@ RECIPE_FIELDS = (
     "patience",
     "validation_frequency",
     "shuffle",
+    "compression",
 )
 
 
@@ -63,7 +64,7 @@ class DeepArtistClassifier(
     verbose : bool
         Print the lines of the log as they come.
     learning_rate, batch_size, n_epochs, nkerns, filter_shape, poolsize, n_hidden, L2_conv, \
-L2_softmax, patience, validation_frequency, shuffle
+L2_softmax, patience, validation_frequency, shuffle, compression
         Instead of the recipe's, see `recipe.Recipe`. Training stops after `n_epochs`, or when
         `patience` runs out. With few patches give ``validation_frequency=0``, once an epoch: the
         recipes wait for 200 minibatches, and the last parameters are the best where none came.
@@ -115,6 +116,7 @@ L2_softmax, patience, validation_frequency, shuffle
         patience=None,
         validation_frequency=None,
         shuffle=None,
+        compression=None,
     ):
         self.recipe, self.floatX = recipe, floatX
         self.validation_fraction, self.random_state = validation_fraction, random_state
@@ -123,7 +125,7 @@ L2_softmax, patience, validation_frequency, shuffle
         self.nkerns, self.filter_shape, self.poolsize = nkerns, filter_shape, poolsize
         self.n_hidden, self.L2_conv, self.L2_softmax = n_hidden, L2_conv, L2_softmax
         self.patience, self.validation_frequency = patience, validation_frequency
-        self.shuffle = shuffle
+        self.shuffle, self.compression = shuffle, compression
 
     def fit(self, X, y, groups=None):
         """Train the network.

@@ -76,7 +76,7 @@ def extract_features(
     def transform(x):
         return model.transform(x, layer, parameters)
 
-    for path, facts, x in compute_tracks(transform, paths, jobs):
+    for path, facts, x in compute_tracks(transform, paths, jobs, model.recipe.clip):
         if x is None:
             failed.append((path, facts))
             continue

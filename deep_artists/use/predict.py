@@ -19,7 +19,7 @@ import numpy as np
 
 from ..artists.model import Model
 from ..data.files import iterate_files, printable
-from ..data.patches import AUDIO_SUFFIXES, CLIP_S, PATCH_SIZE, AudioError, extract_file
+from ..data.patches import AUDIO_SUFFIXES, CLIPS, PATCH_SIZE, AudioError, extract_file
 from ..data.workers import check_jobs, run_tasks
 
 Paths = str | os.PathLike | Sequence[str | os.PathLike]
@@ -132,7 +132,7 @@ def predict_tracks(
     def predict(x):
         return model.predict_log_proba(x, parameters)
 
-    for path, facts, log_p in compute_tracks(predict, paths, jobs):
+    for path, facts, log_p in compute_tracks(predict, paths, jobs, model.recipe.clip):
         if log_p is None:
             predictions.append(Prediction(path, failed=facts))
             continue
@@ -142,20 +142,20 @@ def predict_tracks(
         artists = [(names[i], float(p[i])) for i in np.argsort(-p, kind="stable")[:top]]
         sr = facts["source_sr_hz"] if facts["resampled"] else None
         notes = [f"resampled from {sr} Hz"] if sr else []
-        if round(facts["used_s"], 1) < CLIP_S:
+        if round(facts["used_s"], 1) < (CLIPS[model.recipe.clip] or 0):
             notes.append(f"{facts['used_s']:.1f} s only")
         predictions.append(Prediction(path, artists, len(log_p), sr, ", ".join(notes)))
     return predictions
 
 
-def compute_tracks(compute, paths, jobs):
+def compute_tracks(compute, paths, jobs, clip="last30"):
     """Yield (path, facts, compute(patches)), or (path, reason, None), for every audio file."""
     from tqdm import tqdm
 
     check_jobs(jobs)
     paths = find_audio(paths)
     compute(np.zeros((0, PATCH_SIZE)))  # compiles, and refuses, before any audio is read
-    extracted = run_tasks(jobs, len(paths), extract_track, ((path,) for path in paths))
+    extracted = run_tasks(jobs, len(paths), extract_track, ((path, clip) for path in paths))
     # disable=None: on a terminal only; tqdm writes to stderr.
     extracted = tqdm(extracted, "tracks", len(paths), unit="track", disable=None)
     for path, (x, facts) in zip(paths, extracted):
@@ -165,12 +165,12 @@ def compute_tracks(compute, paths, jobs):
         yield path, facts, computed
 
 
-def extract_track(path):
+def extract_track(path, clip="last30"):
     """Return (patches, facts) of an audio file, or (None, reason)."""
     try:
         if os.path.isdir(path):
             os.listdir(path)  # raises what keeps it from being read
-        return extract_file(path)
+        return extract_file(path, clip)
     except (AudioError, OSError) as error:
         return None, str(error).removeprefix(f"{path}: ")
 

@@ -30,12 +30,21 @@ def test_recipes_have_the_sizes_of_2013(name):
     assert recipe.pooled_shape == MAPS[name]
 
 
-def test_five_recipes_come_with_the_package():
-    assert list_recipes() == sorted(PARAMETERS)
+def test_five_recipes_of_2013_and_one_of_today_come_with_the_package():
+    assert list_recipes() == sorted([*PARAMETERS, "today"])
 
 
-def test_only_page_shuffles():
-    assert [name for name in list_recipes() if load_recipe(name).shuffle] == ["page"]
+def test_only_page_shuffles_and_what_is_made_of_it():
+    assert [name for name in list_recipes() if load_recipe(name).shuffle] == ["page", "today"]
+
+
+def test_2013_took_patches_as_they_are_of_the_last_30_s():
+    for name in PARAMETERS:
+        recipe = load_recipe(name)
+        assert (recipe.compression, recipe.clip) == ("none", "last30")
+    page, today = (load_recipe(name).to_dict() for name in ("page", "today"))
+    differ = {name for name in page if page[name] != today[name]} - {"name", "description"}
+    assert differ == {"compression", "clip", "learning_rate"}
 
 
 def test_overrides_replace_fields_and_are_checked():
@@ -60,6 +69,8 @@ def test_overrides_replace_fields_and_are_checked():
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"n_out": -1}, "n_out"),
         ({"seed": 2**32}, "seed"),
+        ({"compression": "sqrt"}, "compression = 'sqrt'; there are none, log"),
+        ({"clip": 30}, "clip = 30"),
     ],
 )
 def test_wrong_values_are_refused_by_name(overrides, words):

@@ -5,7 +5,11 @@ import warnings
 import numpy as np
 import pytest
 
-from deep_artists import train
+from deep_artists import Model, load_recipe, train
+from deep_artists.artists.model import ModelError
+from deep_artists.artists.train import describe_run
+from deep_artists.data.compression import compress, measure
+from deep_artists.data.patches import make_settings
 from deep_artists.reference import golden
 
 
@@ -40,6 +44,46 @@ def test_a_diverging_run_warns_once():
         warnings.simplefilter("default")
         train(sets, "page", n_epochs=3, learning_rate=1e3, **SMALL)
     assert len([w for w in caught if "diverges" in str(w.message)]) == 1
+
+
+@pytest.mark.parametrize("memory_mb", [None, 18])
+def test_compression_is_a_transform_of_the_patches(memory_mb, tmp_path):
+    n = (600, 130, 130) if memory_mb else (60, 30, 30)
+    sets, options = small_sets(n), dict(SMALL, n_epochs=2, shuffle=False, learning_rate=0.01)
+    result = train(sets, "page", compression="log", memory_mb=memory_mb, **options)
+    moments = measure(sets[0][0])
+    compressed = [(compress(x, **moments), y) for x, y in sets]
+    plain = train(compressed, "page", **options)
+    np.testing.assert_array_equal(result.costs, plain.costs)
+    model = Model.load(result.model.save(tmp_path / "m.npz"))
+    assert model.about["input"] == moments and model.recipe.compression == "log"
+    x = sets[2][0]
+    expected = plain.model.transform(compress(x, **moments))
+    np.testing.assert_array_equal(model.transform(x), expected)
+    np.testing.assert_array_equal(model.transform(x[:1]), expected[:1])
+
+
+def test_a_compressing_model_without_the_moments_of_train_is_refused():
+    model = train(small_sets(), "page", n_epochs=1, compression="log", **SMALL).model
+    for about in ({}, {"input": {"mean": 1.0}}, {"input": {"mean": 1.0, "deviation": 0.0}}):
+        with pytest.raises(ModelError, match="the mean and the deviation of train are needed"):
+            Model(model.last, model.best, model.recipe, ["a"], about)
+
+
+def test_a_set_of_other_clips_than_the_recipe_s_is_refused():
+    class Set(list):
+        info = {"settings": make_settings("all")}
+
+    with pytest.raises(ValueError, match="made of clip = 'all', recipe page has clip = 'last30'"):
+        train(Set(small_sets()), "page", **SMALL)
+    result = train(Set(small_sets()), "page", clip="all", n_epochs=1, **SMALL)
+    assert result.model.recipe.clip == "all"
+
+
+def test_checkpoints_from_before_a_recipe_had_compression_resume():
+    described = describe_run(load_recipe("page"))
+    assert not {"compression", "clip"} & described.keys()
+    assert describe_run(load_recipe("today"))["compression"] == "log"
 
 
 @pytest.mark.parametrize(

@@ -26,25 +26,25 @@ import os, signal
 from deep_artists.data import extraction
 extract_file = extraction.extract_file
 
-def die_once(path):
+def die_once(path, *more):
     with open({log!r}, "a") as file:
         file.write(path.name + "\\n")
     if path.name == "17.wav" and not os.path.exists({killed!r}):
         open({killed!r}, "x").close()
         os.kill(os.getpid(), signal.SIGKILL)
-    return extract_file(path)
+    return extract_file(path, *more)
 
 extraction.extract_file = die_once
 """
 DIE_ALWAYS = """
 import os, signal
 from deep_artists.data import extraction
-extraction.extract_file = lambda path: os.kill(os.getpid(), signal.SIGKILL)
+extraction.extract_file = lambda path, *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 SLEEP = """
 import time
 from deep_artists.data import extraction
-extraction.extract_file = lambda path: time.sleep(100)
+extraction.extract_file = lambda path, *_: time.sleep(100)
 """
 FORGET = "import sys; sys.modules['deep_artists.data.patches'] = None"
 

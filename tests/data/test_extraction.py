@@ -110,7 +110,7 @@ def test_only_what_changed_is_extracted_again(tmp_path, monkeypatch):
     assert [name for name in kept if kept[name] != now[name]] == [
         name for name in kept if name.startswith("1.")
     ]
-    monkeypatch.setattr(extraction, "SETTINGS", {**patches.SETTINGS, "hop_length": 256})
+    monkeypatch.setattr(patches, "SETTINGS", {**patches.SETTINGS, "hop_length": 256})
     assert extract_folder(audio, out)[:3] == (4, 0, 0)
 
 
@@ -185,7 +185,7 @@ def test_what_failed_is_listed_and_tried_again(tmp_path, shard_tracks, monkeypat
     assert extract_folder(audio, out, shard_tracks=shard_tracks)[:3] == (0, 12, 2)
     assert files(out) == kept
 
-    def read_all(path):  # as a newer library may
+    def read_all(*_):  # as a newer library may
         return np.ones((2, 2560), np.float32), {}
 
     monkeypatch.setattr(extraction, "extract_file", read_all)
@@ -197,11 +197,11 @@ def test_a_run_that_is_stopped_leaves_no_report(tmp_path, monkeypatch):
     audio, out = write_tracks(tmp_path / "audio"), tmp_path / "out"
     extract_file, calls = extraction.extract_file, []
 
-    def interrupt(path):
+    def interrupt(path, *more):
         calls.append(path)
         if len(calls) == 6:
             raise KeyboardInterrupt
-        return extract_file(path)
+        return extract_file(path, *more)
 
     with monkeypatch.context() as patch:
         patch.setattr(extraction, "extract_file", interrupt)
@@ -248,7 +248,7 @@ def test_memory_does_not_grow_with_the_number_of_tracks(tmp_path, monkeypatch):
 
 def test_tracks_that_are_not_accounted_for_are_an_error(tmp_path, monkeypatch):
     audio, out = write_tracks(tmp_path / "audio"), tmp_path / "out"
-    monkeypatch.setattr(extraction, "_extract_files", lambda *_: (11, 0, []))
+    monkeypatch.setattr(extraction, "_extract_files", lambda *_, clip: (11, 0, []))
     with pytest.raises(RuntimeError, match="12 tracks were listed, and 11 accounted for"):
         extract_folder(audio, out)
     assert not (out / "failed.csv").exists()
@@ -325,7 +325,7 @@ def test_only_the_tracks_that_changed_are_extracted_again_for_shards(twelve, tmp
     monkeypatch.setattr(
         extraction,
         "extract_file",
-        lambda path: (extracted.append(path.name), extract_file(path))[1],
+        lambda path, *more: (extracted.append(path.name), extract_file(path, *more))[1],
     )
     assert extract_folder(audio, out, shard_tracks=40)[:3] == (2, 10, 0)
     assert set(extracted) == {"04.wav", "02b.wav"}
@@ -365,11 +365,11 @@ def test_shards_that_cannot_be_trusted_are_extracted_again(twelve, tmp_path, dam
 def test_an_interrupted_shard_is_not_taken_for_done(twelve, tmp_path, monkeypatch):
     extract_file, calls = extraction.extract_file, []
 
-    def interrupt(path):
+    def interrupt(path, *more):
         calls.append(path)
         if len(calls) == 7:
             raise KeyboardInterrupt
-        return extract_file(path)
+        return extract_file(path, *more)
 
     with monkeypatch.context() as patch:
         patch.setattr(extraction, "extract_file", interrupt)
@@ -424,7 +424,7 @@ def test_a_track_more_alters_one_shard():
 def test_memory_does_not_grow_with_the_shard(tmp_path, monkeypatch):
     audio = write_tracks(tmp_path / "audio", n=40, n_samples=6000)
     x = np.ones((500, 2560), np.float32)  # 5 MB
-    monkeypatch.setattr(extraction, "extract_file", lambda path: (x.copy(), {}))
+    monkeypatch.setattr(extraction, "extract_file", lambda path, *_: (x.copy(), {}))
     extract_folder(audio, tmp_path / "warm", shard_tracks=1)
     tracemalloc.start()
     extract_folder(audio, tmp_path / "out", shard_tracks=1000)
@@ -582,11 +582,11 @@ def test_a_shard_that_is_handed_out_twice_is_whole(twelve, tmp_path, monkeypatch
     (tmp_path / "out").mkdir()
     extract_file, second = extraction.extract_file, []
 
-    def extract_late(path):
+    def extract_late(path, *more):
         if path.name == "08.wav" and not second:
             second.append(True)
             extraction._extract_shard(twelve, tmp_path / "out", "id", sources)
-        return extract_file(path)
+        return extract_file(path, *more)
 
     monkeypatch.setattr(extraction, "extract_file", extract_late)
     extraction._extract_shard(twelve, tmp_path / "out", "id", sources)
@@ -598,7 +598,7 @@ def test_a_new_track_of_a_shard_is_extracted_once(twelve, tmp_path, monkeypatch)
     monkeypatch.setattr(
         extraction,
         "extract_file",
-        lambda path: (extracted.append(path.name), extract_file(path))[1],
+        lambda path, *more: (extracted.append(path.name), extract_file(path, *more))[1],
     )
     extract_folder(twelve, tmp_path, shard_tracks=4)
     assert sorted(extracted) == sorted(path.name for path in twelve.rglob("*.wav"))

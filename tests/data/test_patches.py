@@ -265,3 +265,28 @@ def test_patches_are_the_frames_in_their_order(n, seed):
     assert len(patches) == (1 + (n - N_FFT) // HOP_LENGTH) // N_FRAMES
     frames = patches.reshape(-1, 64, N_FRAMES).transpose(1, 0, 2).reshape(64, -1)
     np.testing.assert_array_equal(frames, mel_power(y)[:, : frames.shape[1]].astype(np.float32))
+
+
+def test_a_whole_recording_is_cut_in_blocks(monkeypatch, tmp_path):
+    y = tone(35 * 22050)
+    x = extract_patches(y, clip="all")
+    assert len(x) == (len(y) - 512 + 128) // 5120
+    np.testing.assert_array_equal(extract_patches(y[: 30 * 22050]), x[:129])
+    monkeypatch.setattr(patches, "BLOCK_PATCHES", 7)
+    np.testing.assert_array_equal(extract_patches(y, clip="all"), x)
+    soundfile.write(tmp_path / "a.flac", tone(40 * 44100), 44100)
+    read, facts = patches.extract_file(tmp_path / "a.flac", "all")
+    assert facts["used_s"] == 40.0 and len(read) == 172
+    monkeypatch.setattr(patches, "BLOCK_VALUES", 100_000)
+    np.testing.assert_array_equal(patches.extract_file(tmp_path / "a.flac", "all")[0], read)
+    with pytest.raises(ValueError, match="clip = 'first30'; there are last30, all"):
+        extract_patches(y, clip="first30")
+
+
+@pytest.mark.parametrize("suffix", ["flac", "ogg", "mp3"])
+def test_the_artist_and_the_album_that_a_file_names(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    with soundfile.SoundFile(path, "w", 22050, 1) as file:
+        file.artist, file.album = " Björk ", "Debut"
+        file.write(tone(22050))
+    assert patches.extract_file(path)[1]["tags"] == {"artist": "Björk", "album": "Debut"}

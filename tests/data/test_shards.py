@@ -9,6 +9,7 @@ from patch_files import write_patches
 
 from deep_artists import make_dataset
 from deep_artists.data import shards
+from deep_artists.data.patches import SETTINGS
 
 
 def write_shards(patch_dir, folder, n_tracks=4):
@@ -19,7 +20,7 @@ def write_shards(patch_dir, folder, n_tracks=4):
     for shard, tracks in shards.cut_shards(names, n_tracks):
         about = [dict(source=name, source_sha256="", versions={}) for name in tracks]
         x = [np.load(patch_dir / f"{name}.mel.npy") for name in tracks]
-        shards.write_shard(folder / f"shard-{shard}.npy", zip(about, x), {})
+        shards.write_shard(folder / f"shard-{shard}.npy", zip(about, x), {}, SETTINGS)
         ids.append(shard)
     shards.write_manifest(folder, shard_tracks=n_tracks, shards=ids)
     return folder

@@ -98,7 +98,7 @@ def test_what_cannot_be_meant_is_an_error(model, tmp_path):
 
 def test_a_first_layer_is_refused_before_audio_is_read(model, tmp_path, monkeypatch):
     layer = {name: model.last[name] for name in NAMES[:2]}
-    monkeypatch.setattr("deep_artists.use.predict.extract_file", lambda path: pytest.fail("read"))
+    monkeypatch.setattr("deep_artists.use.predict.extract_file", lambda *_: pytest.fail("read"))
     with pytest.raises(ValueError, match="first layer only"):
         predict_tracks(Model(layer, layer, model.recipe, []), [write_noise(tmp_path / "a.flac")])
 
