@@ -38,9 +38,7 @@ def reproduce(arguments):
             )
             report_failed(report)
         with stage(seconds, "dataset"):
-            datasets = make_dataset(
-                out / "patches", out / "set", labels=labels, seed=get_split_seed(arguments)
-            )
+            datasets = make_dataset(out / "patches", out / "set", **get_set_options(arguments))
             report_set(datasets)
         remove_results(out)  # they are of another set
         train_and_report(
@@ -85,9 +83,7 @@ def dataset(arguments):
     from ..data.dataset import make_dataset
     from .report import report_set
 
-    datasets = make_dataset(
-        arguments.patch_dir, arguments.out, labels=arguments.labels, seed=get_split_seed(arguments)
-    )
+    datasets = make_dataset(arguments.patch_dir, arguments.out, **get_set_options(arguments))
     report_set(datasets)
     sizes = ", ".join(f"{len(s.x)} {n}" for n, s in zip(("train", "valid", "test"), datasets))
     say(f"wrote {printable(arguments.out)}: {len(datasets.label_names)} artists; patches: {sizes}")
@@ -230,9 +226,14 @@ def check_recipe(arguments):
     arguments.recipe = load_recipe(arguments.recipe, **overrides)
 
 
-def get_split_seed(arguments):
-    """Return the seed of the split; that of a recipe is for training."""
-    return SEED if arguments.seed is None else arguments.seed
+def get_set_options(arguments):
+    """Return the options of `make_dataset`; its seed is for the split, a recipe's for training."""
+    return {
+        "labels": arguments.labels,
+        "seed": SEED if arguments.seed is None else arguments.seed,
+        "group": arguments.group,
+        "drop_silence": arguments.drop_silence,
+    }
 
 
 def parse_overrides(texts):

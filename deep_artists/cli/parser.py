@@ -227,8 +227,17 @@ def add_labels(parser):
         type=path,
         default="folder",
         metavar="RULE",
-        help="folder (AUDIO_DIR/<artist>/<track>), filename (first 18 "
-        "characters, as in 2013) or a CSV file: path, artist[, group]",
+        help="folder (AUDIO_DIR/<artist>/[<album>/]<track>), tags (of the files), filename (first "
+        "18 characters, as in 2013) or a CSV file: path, artist[, group], or FMA's tracks.csv",
+    )
+    parser.add_argument(
+        "--group",
+        default="album",
+        choices=["album", "folder", "none"],
+        help="what stays together in train, valid or test (default: album, as the labels give it)",
+    )
+    parser.add_argument(
+        "--drop-silence", action="store_true", help="leave out patches that are exactly zero"
     )
 
 

@@ -65,11 +65,34 @@ def report_set(datasets):
         note(f"left out {printable(name)}: {printable(reason)}")
     if len(left_out) > SHOWN:
         note(f"... and {len(left_out) - SHOWN} others, listed in dataset.json")
+    for doubt in datasets.info.get("doubts", []):
+        note(printable(doubt))
+    report_silence(datasets.info)
     for split, artists in datasets.info.get("absent", {}).items():
         if artists:
             names = ", ".join(map(printable, artists[:20]))
             more = f" and {len(artists) - 20} more artists" if len(artists) > 20 else ""
             note(f"{split} has no track of {names}{more}")
+
+
+def report_silence(info):
+    """Print how many patches are silence, and of whom most."""
+    silence = info.get("silence", {})
+    counts = silence.get("tracks", {})
+    if not counts:
+        return
+    artist_of = {t["name"]: t["artist"] for tracks in info["tracks"].values() for t in tracks}
+    by_artist = {}
+    for name, n in counts.items():
+        artist = artist_of.get(name)  # none, where all of the track was left out
+        total, tracks = by_artist.get(artist, (0, 0))
+        by_artist[artist] = total + n, tracks + 1
+    artist, (most, tracks) = max(by_artist.items(), key=lambda item: item[1])
+    what = "were left out" if silence["dropped"] else "are kept (--drop-silence leaves them out)"
+    note(
+        f"{sum(counts.values())} patches of {len(counts)} tracks are silence, exactly zero, and "
+        f"{what}; {most} of them are of {tracks} tracks of {printable(str(artist))}"
+    )
 
 
 def remove_results(out):

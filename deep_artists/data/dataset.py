@@ -28,7 +28,7 @@ import numpy as np
 from .arrays import map_rows
 from .files import DamagedFileError, own_folder, read_json, remove_unfinished
 from .patches import PATCH_SIZE
-from .tracks import SPLITS, label_tracks, open_patches, split_tracks
+from .tracks import SPLITS, find_doubts, label_tracks, open_patches, split_tracks
 
 FORMAT = 1
 
@@ -65,6 +65,8 @@ def make_dataset(
     labels: str | os.PathLike = "folder",
     seed: int = 23455,
     only: Container[str] | None = None,
+    group: str = "album",
+    drop_silence: bool = False,
 ) -> Dataset:
     """Make a labelled set from patches, split by track.
 
@@ -75,34 +77,41 @@ def make_dataset(
         same set.
     out_dir : str or os.PathLike
         Folder of the set. A set that is already there is replaced once the new one is complete.
-    labels : {"folder", "filename"} or path of a CSV file
+    labels : {"folder", "tags", "filename"} or path of a CSV file
     only : container of str, optional
-        See `tracks.label_tracks` for these two.
+    group : {"album", "folder", "none"}
+        See `tracks.label_tracks` for these three.
     seed : int
         Seed of the split and of the order of the tracks, 0 to 2**32 - 1.
+    drop_silence : bool
+        Leave out the patches that are exactly zero.
 
     Returns
     -------
     Dataset
-        ``info["left_out"]`` lists what was left out, and ``info["absent"]`` the artists without a
-        track in train, valid or test.
+        ``info["left_out"]`` lists what was left out, ``info["absent"]`` the artists without a
+        track in train, valid or test, ``info["doubts"]`` what looks wrong, and ``info["silence"]``
+        the tracks with patches that are exactly zero, and their number.
 
     Raises
     ------
     ValueError
         If there are no patch files, they are not finite float32 (n, 2560), or their settings
         differ; if the labels are neither a rule nor a well-formed CSV file; if there are fewer than
-        2 artists or 3 groups, or train gets 1 artist only; or if `out_dir` cannot be written, or
-        another process is writing there.
+        2 artists or 3 groups, train gets 1 artist only, or valid or test none that train has; or
+        if `out_dir` cannot be written, or another process is writing there.
     """
     patches, out_dir = open_patches(patch_dir), Path(out_dir)
-    tracks, left_out = label_tracks(patches, labels, only)
-    n_patches, settings = _count_patches(patches, tracks, left_out)
+    tracks, left_out = label_tracks(patches, labels, only, group)
+    silence = {"dropped": drop_silence, "tracks": {}}
+    n_patches, settings = _count_patches(patches, tracks, left_out, silence)
     if not n_patches and left_out:
         name, reason = left_out[0]
         raise ValueError(f"{patch_dir}: all {len(left_out)} tracks are left out; {name}: {reason}")
     splits = split_tracks(list(n_patches), seed)
+    _check_artists(splits)
     info = _describe(splits, seed, labels, left_out, settings)
+    info |= {"group": group, "doubts": find_doubts(list(n_patches)), "silence": silence}
     with own_folder(out_dir):
         remove_unfinished(out_dir)
         temporary = out_dir / f".set.{uuid.uuid4().hex}.tmp"
@@ -119,10 +128,11 @@ def make_dataset(
     return open_dataset(out_dir)
 
 
-def _count_patches(patches, tracks, left_out):
+def _count_patches(patches, tracks, left_out, silence):
     """Return the number of patches of every track, and the settings they were made with.
 
-    Tracks that cannot be read or have no patches are added to `left_out`.
+    Tracks that cannot be read or have no patches are added to `left_out`. Where silence is to be
+    dropped, its patches do not count, and are counted in `silence`.
     """
     n_patches, settings = {}, None
     for track in tracks:
@@ -140,8 +150,32 @@ def _count_patches(patches, tracks, left_out):
                 f"{track.name}: has the settings {made_with}, others have {settings}; extract all "
                 "alike"
             )
-        n_patches[track] = len(x)
+        if silence["dropped"] and (n_silent := _count_silent(silence, track.name, x)) == len(x):
+            left_out.append((track.name, "only silence"))
+            continue
+        n_patches[track] = len(x) - (n_silent if silence["dropped"] else 0)
     return n_patches, settings
+
+
+def _count_silent(silence, name, x):
+    """Return the number of patches that are exactly zero, after noting it."""
+    n = int(len(x) - x.any(axis=1).sum())
+    if n:
+        silence["tracks"][name] = n
+    return n
+
+
+def _check_artists(splits):
+    """Raise ValueError if valid or test has no artist that could be learned from train."""
+    artists = {name: {track.artist for track in split} for name, split in splits.items()}
+    for name in ("valid", "test"):
+        if not artists[name] & artists["train"]:
+            some = ", ".join(sorted(artists[name])[:5])
+            raise ValueError(
+                f"train has none of the artists of {name} ({some} ...), so none could be "
+                "recognised; every artist needs several tracks, in several groups: give "
+                "group='none' (--group none) if it is the albums that are too few"
+            )
 
 
 def _describe(splits, seed, labels, left_out, settings):
@@ -170,7 +204,7 @@ def _write_set(folder, patches, splits, n_patches, info):
         shape = (sum(counts),)
         y = (np.full(n, label[track.artist]) for n, track in zip(counts, split))
         track = (np.full(n, i) for i, n in enumerate(counts))
-        x = (_read_track(patches, track.name) for track in split)
+        x = (_read_track(patches, track.name, info["silence"]) for track in split)
         _write_array(folder / f"{name}_y.npy", np.int64, shape, y)
         _write_array(folder / f"{name}_track.npy", np.int64, shape, track)
         info["sha256"][name] = _write_array(
@@ -183,10 +217,13 @@ def _write_set(folder, patches, splits, n_patches, info):
         os.utime(path, ns=(now, now))  # equal times: no file was changed since
 
 
-def _read_track(patches, name):
+def _read_track(patches, name, silence):
     x, _ = patches.open(name)
     if not np.isfinite(x).all():
         raise ValueError(f"{name}: holds NaN or infinity; extract it anew")
+    if silence["dropped"]:
+        return x[x.any(axis=1)]
+    _count_silent(silence, name, x)
     return x
 
 

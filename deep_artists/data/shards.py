@@ -254,6 +254,12 @@ class Shards:
             raise DamagedFileError(f"{path}: holds {len(patches)} patches; {start + n} are needed")
         return patches[start : start + n], self.settings[shard]
 
+    def read_tags(self):
+        """Yield (name, what the audio file names: artist and album); None if it was not kept."""
+        for path in self.shards:
+            for track in read_index(path)["tracks"]:
+                yield track["source"], track.get("tags")
+
 
 def read_manifest(folder):
     """Read shards.json; None if the folder has none.

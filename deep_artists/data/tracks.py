@@ -20,6 +20,15 @@ from .shards import MANIFEST, Shards
 SPLITS = ("train", "valid", "test")
 SUFFIX = ".mel.npy"
 UNFINISHED = ".unfinished"  # in a folder of patch files as long as not all are there
+GROUPS = ("album", "folder", "none")
+# Of a CSV file of labels: names of the columns with path, artist and group, in lower case.
+COLUMNS = (
+    ("path", "filename", "file", "track"),
+    ("artist", "label"),
+    ("group", "album", "release"),
+)
+# Folders in which GTZAN and artist20 keep those of their labels.
+EXTRA_LEVELS = {"genres_original", "genres", "mp3s-32k"}
 
 
 class Track(NamedTuple):
@@ -63,6 +72,14 @@ class PatchFiles:
         path = self.folder / f"{name}{SUFFIX}"
         return map_rows(path, np.float32, (PATCH_SIZE,)), _read_settings(path)
 
+    def read_tags(self):
+        """Yield (name, what the audio file names: artist and album); None if it was not kept."""
+        for name in self.names:
+            try:
+                yield name, read_json(self.folder / f"{name}.mel.json").get("tags")
+            except FileNotFoundError:
+                yield name, None
+
 
 def open_patches(patch_dir):
     """Open what `extraction.extract_folder` wrote: PatchFiles or Shards.
@@ -85,20 +102,24 @@ def open_patches(patch_dir):
     return Shards(patch_dir)
 
 
-def label_tracks(patch_dir, labels="folder", only=None):
+def label_tracks(patch_dir, labels="folder", only=None, group="album"):
     """Give every track that has patches its artist.
 
     Parameters
     ----------
     patch_dir : str, os.PathLike, PatchFiles or Shards
         Folder that `extraction.extract_folder` wrote, or what `open_patches` returned for it.
-    labels : {"folder", "filename"} or path of a CSV file
-        "folder": the first folder of the track's path. "filename": the first 18 characters of its
-        name, as in 2013. CSV, UTF-8: columns path (of the audio file in its folder), artist and,
-        optionally, group, such as the album; tracks of one group stay together even if their
-        artists differ.
+    labels : {"folder", "tags", "filename"} or path of a CSV file
+        "folder": the first folder of the track's path is the artist, the second, where there is
+        one, the album. "tags": the artist and the album that the file itself names. "filename": the
+        first 18 characters of its name, as in 2013. CSV, UTF-8: columns path (of the audio file in
+        its folder), artist and, optionally, group, such as the album, or other names for them
+        (see `COLUMNS`); or the tracks.csv of FMA.
     only : container of str, optional
         Names of the tracks to take. Without it all are taken.
+    group : {"album", "folder", "none"}
+        What stays together: the tracks of an album, even if their artists differ, of the folder
+        that a track lies in, or nothing.
 
     Returns
     -------
@@ -109,6 +130,8 @@ def label_tracks(patch_dir, labels="folder", only=None):
     """
     if isinstance(patch_dir, (str, os.PathLike)):
         patch_dir = open_patches(patch_dir)
+    if group not in GROUPS:
+        raise ValueError(f"group = {group!r}; there are {', '.join(GROUPS)}")
     names = patch_dir.names
     if only is not None:
         names = sorted(set(only).intersection(names))
@@ -118,41 +141,145 @@ def label_tracks(patch_dir, labels="folder", only=None):
             "the audio first"
         )
     if labels == "folder":
-        rows = {name: (sys.intern(name.split("/")[0]), "") for name in names if "/" in name}
-        missing = "lies in no artist's folder"
+        rows, missing = _label_by_folder(names), "lies in no artist's folder"
+    elif labels == "tags":
+        rows, missing = _label_by_tags(patch_dir, set(names)), "its file names no artist"
     elif labels == "filename":
         files = {name: name.split("/")[-1] for name in names}
         rows = {n: (sys.intern(file[:18]), "") for n, file in files.items() if len(file) >= 18}
         missing = "its name is shorter than 18 characters"
     else:
-        rows, missing = _read_labels(labels), f"no artist in {labels}"
-    tracks = [Track(n, rows[n][0], rows[n][1] or n) for n in names if n in rows and rows[n][0]]
+        rows, missing = _read_labels(labels, names), f"no artist in {labels}"
+    groups = {
+        "album": lambda name: rows[name][1] or name,
+        "folder": lambda name: posixpath.dirname(name) or name,
+        "none": lambda name: name,
+    }[group]
+    tracks = [Track(n, rows[n][0], groups(n)) for n in names if n in rows and rows[n][0]]
     left_out = [(name, missing) for name in names if not rows.get(name, ("",))[0]]
     return tracks, left_out + [(n, "no patch file") for n in sorted(set(rows) - set(names))]
 
 
-def _read_labels(path):
-    """Read a CSV file of labels: a dict from path to (artist, group)."""
+def _label_by_folder(names):
+    """Return (artist, album or "") of the tracks that lie in a folder."""
+    folders = {name: name.split("/")[:-1] for name in names}
+    first = {path[0] if path else "" for path in folders.values()}
+    if first <= EXTRA_LEVELS:
+        folders = {name: path[1:] for name, path in folders.items()}
+    elif len(first) == 1 and first != {""} and any(len(path) > 1 for path in folders.values()):
+        [artist] = first
+        raise ValueError(
+            f"all {len(names)} tracks lie in the folder {artist!r}, which would be the only "
+            "artist; if its sub-folders are the artists, extract the audio from there"
+        )
+    return {
+        name: (sys.intern(path[0]), sys.intern("/".join(path[:2])) if len(path) > 1 else "")
+        for name, path in folders.items()
+        if path
+    }
+
+
+def _label_by_tags(patches, names):
+    """Return (artist, album or "") of the tracks whose file names an artist."""
     rows = {}
+    for name, tags in patches.read_tags():
+        if name not in names:
+            continue
+        if tags is None:
+            raise ValueError(
+                f"{name}: its patches were made before tags were kept with them; extract the audio "
+                "into a new folder"
+            )
+        artist, album = tags.get("artist", ""), tags.get("album", "")
+        if artist:
+            rows[name] = (sys.intern(artist), sys.intern(f"{artist}/{album}") if album else "")
+    return rows
+
+
+def _read_labels(path, names):
+    """Read a CSV file of labels: a dict from path to (artist, group)."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = reader.fieldnames or []
-            if not {"path", "artist"} <= set(columns):
-                raise ValueError(f"its columns are {columns}; path, artist[, group] are needed")
-            for row in reader:
-                name, artist, group = (row.get(c) or "" for c in ("path", "artist", "group"))
-                name = posixpath.normpath(name.strip())
-                label = artist.strip(), group.strip()
-                if rows.setdefault(name, label) != label:
-                    raise ValueError(f"line {reader.line_num}: {name!r} has another label above")
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            if header[:1] == [""] and "artist" in header:
+                return _read_fma(reader, header, names)
+            rows = _read_rows(reader, header)
     except OSError as error:
         raise ValueError(
-            f"labels = {str(path)!r}: 'folder', 'filename' or a CSV file is needed ({error})"
+            f"labels = {str(path)!r}: 'folder', 'tags', 'filename' or a CSV file is needed "
+            f"({error})"
         ) from error
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path}: {error}") from error
+    if rows and not rows.keys() & set(names):
+        raise ValueError(
+            f"{path}: none of its {len(rows)} paths is that of a track; it has "
+            f"{next(iter(rows))!r}, the tracks are like {names[0]!r}"
+        )
     return rows
+
+
+def _read_rows(reader, header):
+    found = [name.strip().lower() for name in header]
+    places = [next((found.index(n) for n in names if n in found), None) for names in COLUMNS]
+    if None in places[:2]:
+        raise ValueError(
+            f"its columns are {header}; path, artist[, group] are needed, or other names for them: "
+            + "; ".join(" ".join(names) for names in COLUMNS)
+        )
+    rows = {}
+    for row in reader:
+        if not row:
+            continue
+        cells = [row[i].strip() if i is not None and i < len(row) else "" for i in places]
+        name, label = posixpath.normpath(cells[0]), tuple(cells[1:])
+        if rows.setdefault(name, label) != label:
+            raise ValueError(f"line {reader.line_num}: {name!r} has another label above")
+    return rows
+
+
+def _read_fma(reader, header, names):
+    """Read FMA's tracks.csv, whose columns have two names: those of the tracks that are there.
+
+    A track is named by its number: 000/000002.mp3.
+    """
+    columns = list(zip(header, next(reader, [])))
+    if ("artist", "name") not in columns or ("album", "id") not in columns:
+        raise ValueError("has columns artist/... like FMA's, but no artist/name and album/id")
+    artist, album = columns.index(("artist", "name")), columns.index(("album", "id"))
+    numbers = {posixpath.splitext(posixpath.basename(name))[0]: name for name in names}
+    rows = {}
+    for row in reader:
+        name = numbers.get(row[0].zfill(6)) if row else None
+        if name is not None and len(row) == len(header):
+            known = row[album].strip() not in ("", "-1")
+            rows[name] = row[artist].strip(), f"album {row[album].strip()}" if known else ""
+    return rows
+
+
+def find_doubts(tracks):
+    """Return what looks wrong about artists, in sentences.
+
+    >>> find_doubts([Track("000/2.mp3", "000", ""), Track("001/9.mp3", "001", "")])[0][:42]
+    'the names of all artists are numbers (000,'
+    """
+    artists = sorted({track.artist for track in tracks})
+    doubts = []
+    if all(artist.isdecimal() for artist in artists):
+        doubts.append(
+            f"the names of all artists are numbers ({', '.join(artists[:3])} ...); the folders of "
+            "FMA are none: its fma_metadata/tracks.csv is a CSV file of labels"
+        )
+    spellings = {}
+    for artist in artists:
+        spellings.setdefault("".join(artist.casefold().split()), []).append(artist)
+    doubts += [
+        f"{' and '.join(map(repr, same))} are taken for different artists"
+        for same in spellings.values()
+        if len(same) > 1
+    ]
+    return doubts
 
 
 def split_tracks(tracks, seed):

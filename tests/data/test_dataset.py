@@ -193,3 +193,29 @@ def test_pickled_set_of_2013():
     assert opened.train.track is None and opened.track_names is None
     assert opened.label_names == [str(i) for i in range(len(opened.label_names))]
     assert max(split.y.max() for split in opened) == len(opened.label_names) - 1
+
+
+def test_silence_is_counted_and_can_be_left_out(patch_dir, tmp_path):
+    write_patches(patch_dir, "abba/fades.ogg", n=6, silent=2)
+    write_patches(patch_dir, "bach/mute.ogg", n=4, silent=4)
+    kept = make_dataset(patch_dir, tmp_path / "kept", seed=1)
+    assert kept.info["silence"] == {
+        "dropped": False,
+        "tracks": {"abba/fades.ogg": 2, "bach/mute.ogg": 4},
+    }
+    dropped = make_dataset(patch_dir, tmp_path / "dropped", seed=1, drop_silence=True)
+    assert dropped.info["silence"] == {**kept.info["silence"], "dropped": True}
+    assert dropped.info["left_out"] == [["bach/mute.ogg", "only silence"]]
+    assert sum(len(s.x) for s in kept) - sum(len(s.x) for s in dropped) == 6
+    assert all(split.x.any(axis=1).all() for split in dropped)
+    assert all(len(s.x) == len(s.y) == len(s.track) for s in dropped)
+
+
+def test_artists_that_cannot_be_recognised_are_refused(tmp_path):
+    for artist in "abcde":
+        for i in range(3):
+            write_patches(tmp_path / "patches", f"{artist}/album/{i}.ogg")
+    with pytest.raises(ValueError, match="train has none of the artists of valid .*--group none"):
+        make_dataset(tmp_path / "patches", tmp_path / "set")
+    opened = make_dataset(tmp_path / "patches", tmp_path / "set", group="none")
+    assert opened.info["group"] == "none" and opened.info["doubts"] == []

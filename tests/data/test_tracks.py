@@ -4,11 +4,13 @@ import re
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from patch_files import write_patches
 
-from deep_artists.data.tracks import SPLITS, Track, label_tracks, split_tracks
+from deep_artists.data.extraction import extract_folder
+from deep_artists.data.tracks import SPLITS, Track, find_doubts, label_tracks, split_tracks
 
 
 def tracks_of(counts, groups_of=1):
@@ -25,7 +27,8 @@ def test_labels_from_folders(patch_dir):
     write_patches(patch_dir, "abba/.hidden.ogg")
     tracks, left_out = label_tracks(patch_dir)
     assert len(tracks) == 16 and tracks == sorted(tracks)
-    assert Track("abba/live/9.ogg", "abba", "abba/live/9.ogg") in tracks
+    assert Track("abba/live/9.ogg", "abba", "abba/live") in tracks
+    assert Track("abba/0.ogg", "abba", "abba/0.ogg") in tracks
     assert left_out == [("stray.ogg", "lies in no artist's folder")]
 
 
@@ -62,7 +65,9 @@ def test_labels_from_csv(patch_dir, tmp_path):
     "text, message",
     [
         ("", "path, artist"),
-        ("file,artist\na,b\n", "path, artist"),
+        ("song,artist\na,b\n", "path, artist"),
+        ("path,artist\nno.ogg,b\n", "none of its 1 paths .* 'no.ogg', the tracks .* 'abba/0.ogg'"),
+        (",album,artist\n,id,title\ntrack_id,,\n", "no artist/name and album/id"),
         ("path,artist\na,b\na,c\n", "line 3: 'a' has another label"),
         ('path,artist\n"a,b\n', "labels.csv"),
         (b"path,artist\na,Bj\xf6rk\n", "utf-8"),
@@ -75,8 +80,91 @@ def test_csv_that_is_not_right(patch_dir, tmp_path, text, message):
 
 
 def test_labels_that_are_no_rule(patch_dir):
-    with pytest.raises(ValueError, match="'genre'.*'folder', 'filename' or a CSV"):
+    with pytest.raises(ValueError, match="'genre'.*'folder', 'tags', 'filename' or a CSV"):
         label_tracks(patch_dir, "genre")
+
+
+def test_columns_have_other_names_elsewhere(patch_dir, tmp_path):
+    file = tmp_path / "labels.csv"
+    file.write_text("Album,Filename,LABEL\nGold,abba/1.ogg,ABBA\n\n,bach/0.ogg,Bach\n")
+    assert label_tracks(patch_dir, file)[0] == [
+        Track("abba/1.ogg", "ABBA", "Gold"),
+        Track("bach/0.ogg", "Bach", "bach/0.ogg"),
+    ]
+
+
+FMA = """,album,album,artist,track
+,id,title,name,title
+track_id,,,,
+2,1,AWOL - A Way Of Life,AWOL,Food
+3,1,AWOL - A Way Of Life,AWOL,Electric Ave
+10,-1,,Kurt Vile,Freeway
+99,7,Gone,Nobody,Gone
+"""
+
+
+def test_labels_of_fma(tmp_path):
+    names = ["000/000002.mp3", "000/000003.mp3", "000/000010.mp3", "000/000011.mp3"]
+    for name in names:
+        write_patches(tmp_path, name)
+    (tmp_path / "tracks.csv").write_text(FMA)
+    tracks, left_out = label_tracks(tmp_path, tmp_path / "tracks.csv")
+    assert tracks == [
+        Track(names[0], "AWOL", "album 1"),
+        Track(names[1], "AWOL", "album 1"),
+        Track(names[2], "Kurt Vile", names[2]),
+    ]
+    assert [name for name, _ in left_out] == names[3:]  # of the rows, those that are there
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_labels_from_the_tags_of_the_files(tmp_path, shards):
+    audio = tmp_path / "audio"
+    audio.mkdir()
+    for i, (artist, album) in enumerate([("Ann", "One"), ("Ann", ""), ("", "One"), ("Bob", "One")]):
+        with soundfile.SoundFile(audio / f"{i}.flac", "w", 22050, 1) as file:
+            for key, value in (("artist", artist), ("album", album)):
+                if value:
+                    setattr(file, key, value)
+            file.write(np.random.RandomState(i).uniform(-0.1, 0.1, 6000))
+    extract_folder(audio, tmp_path / "patches", shard_tracks=2 if shards else None)
+    tracks, left_out = label_tracks(tmp_path / "patches", "tags")
+    assert tracks == [
+        Track("0.flac", "Ann", "Ann/One"),
+        Track("1.flac", "Ann", "1.flac"),
+        Track("3.flac", "Bob", "Bob/One"),
+    ]
+    assert left_out == [("2.flac", "its file names no artist")]
+
+
+def test_patches_from_before_tags_were_kept_say_so(patch_dir):
+    with pytest.raises(ValueError, match="abba/0.ogg: its patches were made before tags were kept"):
+        label_tracks(patch_dir, "tags")
+
+
+def test_the_extra_level_of_gtzan_and_artist20(tmp_path):
+    write_patches(tmp_path / "gtzan", "genres_original/blues/blues.00000.wav")
+    assert label_tracks(tmp_path / "gtzan")[0][0].artist == "blues"
+    write_patches(tmp_path / "artist20", "mp3s-32k/u2/Boy/01.mp3")
+    assert label_tracks(tmp_path / "artist20")[0][0][1:] == ("u2", "u2/Boy")
+    write_patches(tmp_path / "one", "music/u2/01.mp3")
+    with pytest.raises(ValueError, match="all 1 tracks lie in the folder 'music'"):
+        label_tracks(tmp_path / "one")
+
+
+def test_what_stays_together(tmp_path):
+    write_patches(tmp_path, "bach/1.ogg")
+    write_patches(tmp_path, "abba/gold/1.ogg")
+    groups = {g: label_tracks(tmp_path, group=g)[0][0].group for g in ("folder", "none", "album")}
+    assert groups == {"folder": "abba/gold", "none": "abba/gold/1.ogg", "album": "abba/gold"}
+    with pytest.raises(ValueError, match="group = 'year'; there are album, folder, none"):
+        label_tracks(tmp_path, group="year")
+
+
+def test_artists_that_are_hardly_artists():
+    tracks = [Track("a", "ABBA", ""), Track("b", "Abba", ""), Track("c", "Bach", "")]
+    assert find_doubts(tracks) == ["'ABBA' and 'Abba' are taken for different artists"]
+    assert "numbers (000, 001" in find_doubts([Track("a", "000", ""), Track("b", "001", "")])[0]
 
 
 # --- split ---
