@@ -47,7 +47,8 @@ class Model:
         One per output that has a label.
     about : dict
         Versions and whatever else made the model. ``input``, where the recipe compresses: the
-        ``mean`` and ``deviation`` of train, see `data.compression`.
+        ``mean`` and ``deviation`` of train, see `data.compression`. ``diverged_at``, where the
+        run diverged: the first iteration whose cost was not finite.
     device : {'cpu', 'cuda'}
         Where it computes: may be set, is not saved.
     """

@@ -154,6 +154,8 @@ def train(
                 echo(line)
     save = None if checkpoints is None else partial(checkpoints.save, steps)
     run_epochs(recipe, steps, result, say, save)
+    if result.diverged_at is not None:
+        about["diverged_at"] = result.diverged_at
     last = steps.network.values()
     result.model = Model(
         last=last,

@@ -156,6 +156,8 @@ def load_model(arguments):
     check_device(arguments.device)
     model = Model.load(arguments.model)
     model.device = arguments.device
+    if (iteration := model.about.get("diverged_at")) is not None:
+        note(f"{printable(arguments.model)}: its training diverged at iteration {iteration}")
     return model
 
 

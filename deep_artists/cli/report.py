@@ -156,16 +156,20 @@ def train_and_report(
             name: {which: model.evaluate(split, which) for which in ("best", "last")}
             for name, split in (("valid", datasets.valid), ("test", datasets.test))
         }
-    chance = measure_chance(datasets.train.y, datasets.test.y)
+        by_artist = score_artists(model, datasets.test)
+    chance = measure_chance(datasets.train, datasets.test)
     results = {
         "recipe": model.recipe.to_dict(),
         "floatX": floatX,
         "device": device,
         "memory_mb": memory_mb,
         "errors": errors,
-        "chance": chance,
+        "chance": chance["patch_error"],
+        "chance_track": chance["track_error"],
+        "test_by_artist": by_artist,
         "iterations": len(result.costs),
         "interrupted": result.interrupted,
+        "diverged_at": result.diverged_at,
         "best_iteration": result.best_iteration,
         "validation": result.validation,
         "costs": [float(cost) if np.isfinite(cost) else None for cost in result.costs],
@@ -175,13 +179,48 @@ def train_and_report(
     with new_file(out / "results.json") as file:
         file.write(json.dumps(results, allow_nan=False).encode())
     say(format_table(errors, chance, seconds))
+    if result.diverged_at is not None:
+        note(
+            f"training diverged: from iteration {result.diverged_at} on its cost is not finite, "
+            "and the last parameters are worth nothing; try a lower learning_rate (--set)"
+        )
 
 
-def measure_chance(train_y, test_y):
-    """Return the test error of always saying the most frequent label of train."""
+def measure_chance(train, test):
+    """Return the errors on test of always saying the commonest label of train.
+
+    Of train's patches for patches, of its tracks for tracks; None where tracks are not known.
+    """
     import numpy as np
 
-    return float(np.mean(test_y != np.bincount(train_y).argmax()))
+    chance = {"patch_error": float(np.mean(test.y != np.bincount(train.y).argmax()))}
+    if test.track is None:
+        return chance | {"track_error": None}
+    train_y, test_y = (
+        split.y[np.unique(split.track, return_index=True)[1]] for split in (train, test)
+    )
+    return chance | {"track_error": float(np.mean(test_y != np.bincount(train_y).argmax()))}
+
+
+def score_artists(model, test):
+    """Return precision, recall and F1 of every artist of test: of patches, and of tracks if known.
+
+    Those of the best parameters. An artist who is never named has a precision of 0.
+    """
+    import numpy as np
+    from sklearn.metrics import precision_recall_fscore_support
+
+    y = {"patches": (test.y, model.predict(test.x))}
+    if test.track is not None:
+        tracks, predicted = model.predict_by_track(test.x, test.track)
+        y["tracks"] = test.y[np.unique(test.track, return_index=True)[1]], predicted
+    labels, names = np.unique(test.y), ("precision", "recall", "f1", "n")
+    scores = {model.label_names[label]: {} for label in labels}
+    for of, (true, predicted) in y.items():
+        columns = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)
+        for label, row in zip(labels, zip(*columns)):
+            scores[model.label_names[label]][of] = dict(zip(names, map(float, row)))
+    return scores
 
 
 def format_table(errors, chance, seconds):
@@ -201,7 +240,13 @@ def format_table(errors, chance, seconds):
                     percent(found["track_error"]),
                 )
             )
-    rows.append(("chance (the commonest artist)", percent(chance), ""))
+    rows.append(
+        (
+            "chance (the commonest artist)",
+            percent(chance["patch_error"]),
+            percent(chance["track_error"]),
+        )
+    )
     lines = [f"{name:<30}{patches:>10}{tracks:>10}" for name, patches, tracks in rows]
     stages = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
     return "\n".join(["", *(line.rstrip() for line in lines), f"seconds: {stages}"])

@@ -55,6 +55,12 @@ class Result:
     seconds: float = 0.0
     compile_seconds: float = 0.0
 
+    @property
+    def diverged_at(self) -> int | None:
+        """The first iteration, from 0, whose cost is not finite; None where all are."""
+        wrong = np.flatnonzero(~np.isfinite(self.costs))
+        return int(wrong[0]) if len(wrong) else None
+
 
 def run_epochs(plan, steps, result, say, save=None):
     """Run the 2013 loop from where the result stands, filling it in.

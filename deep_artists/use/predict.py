@@ -38,7 +38,7 @@ class Prediction:
     resampled_from_hz : int or None
         The file's sample rate, where it is not 22050 Hz.
     note : str
-        What to know before trusting the answer: a short track, another sample rate.
+        What to know before trusting the answer: a short track, silence, another sample rate.
     failed : str or None
         Why there is no answer.
     """
@@ -136,6 +136,9 @@ def predict_tracks(
         if log_p is None:
             predictions.append(Prediction(path, failed=facts))
             continue
+        if facts["silent"] == len(log_p):
+            predictions.append(Prediction(path, failed="only silence: every patch is exactly zero"))
+            continue
         mean = log_p.mean(axis=0, dtype=np.float64)
         p = np.exp(mean - mean.max())
         p /= p.sum()
@@ -144,6 +147,8 @@ def predict_tracks(
         notes = [f"resampled from {sr} Hz"] if sr else []
         if round(facts["used_s"], 1) < (CLIPS[model.recipe.clip] or 0):
             notes.append(f"{facts['used_s']:.1f} s only")
+        if facts["silent"]:
+            notes.append(f"{facts['silent']} of {len(log_p)} patches are silence")
         predictions.append(Prediction(path, artists, len(log_p), sr, ", ".join(notes)))
     return predictions
 
@@ -166,11 +171,15 @@ def compute_tracks(compute, paths, jobs, clip="last30"):
 
 
 def extract_track(path, clip="last30"):
-    """Return (patches, facts) of an audio file, or (None, reason)."""
+    """Return (patches, facts) of an audio file, or (None, reason).
+
+    The facts have ``silent`` as well: the number of patches that are exactly zero.
+    """
     try:
         if os.path.isdir(path):
             os.listdir(path)  # raises what keeps it from being read
-        return extract_file(path, clip)
+        x, facts = extract_file(path, clip)
+        return x, facts | {"silent": int(len(x) - x.any(axis=1).sum())}
     except (AudioError, OSError) as error:
         return None, str(error).removeprefix(f"{path}: ")
 

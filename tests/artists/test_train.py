@@ -42,7 +42,8 @@ def test_a_diverging_run_warns_once():
     sets = [(1e30 * x, y) for x, y in small_sets()]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
-        train(sets, "page", n_epochs=3, learning_rate=1e3, **SMALL)
+        result = train(sets, "page", n_epochs=3, learning_rate=1e3, **SMALL)
+    assert result.diverged_at == result.model.about["diverged_at"] == 1
     assert len([w for w in caught if "diverges" in str(w.message)]) == 1
 
 

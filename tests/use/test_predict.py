@@ -64,6 +64,23 @@ def test_what_should_be_known_of_a_track_is_noted(model, tmp_path):
     assert short.resampled_from_hz == 44100
 
 
+def test_silence_has_no_artist(model, tmp_path):
+    y = np.zeros(3 * 22050)
+    soundfile.write(tmp_path / "a.flac", y, 22050)
+    y[:22050] = 0.1
+    soundfile.write(tmp_path / "b.flac", y, 22050)
+    mute, fading = predict_tracks(model, tmp_path)
+    assert mute.failed == "only silence: every patch is exactly zero" and not mute.artists
+    assert fading.note == "3.0 s only, 7 of 12 patches are silence" and len(fading.artists) == 4
+
+
+def test_a_model_of_whole_recordings_hears_the_whole(model, tmp_path):
+    whole = Model(model.last, model.best, model.recipe.replace(clip="all"), model.label_names)
+    path = write_noise(tmp_path / "a.flac", 40.0)
+    assert predict_tracks(whole, path)[0].n_patches == 172
+    assert predict_tracks(whole, write_noise(tmp_path / "b.flac", 3.0))[0].note == ""
+
+
 def test_a_bad_file_is_reported_and_left_out(model, tmp_path):
     (tmp_path / "a.mp3").write_text("no sound")
     write_noise(tmp_path / "b.flac")
