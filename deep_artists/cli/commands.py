@@ -56,6 +56,20 @@ def reproduce(arguments):
     return int(arguments.strict and bool(report.failed))
 
 
+def fetch(arguments):
+    from ..data.open_music import fetch_open_music
+
+    there, changed, missing = fetch_open_music(arguments.out, arguments.packages, say=note)
+    for path in changed:
+        note(f"its package now has another file under this name: {printable(path)}")
+    for path, reason in missing:
+        note(f"missing {printable(path)}: {printable(reason)}")
+    out = printable(arguments.out)
+    say(f"wrote {out}: {len(there)} tracks, tracks.csv ATTRIBUTION.md licenses/")
+    say(f"next: deep-artists reproduce {out} --labels {out}/tracks.csv")
+    return int(bool(missing))
+
+
 def extract(arguments):
     from ..data.extraction import extract_folder
     from .report import report_failed
