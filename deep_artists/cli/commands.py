@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 from ..data.files import printable
@@ -62,8 +63,9 @@ def fetch(arguments):
     there, changed, missing = fetch_open_music(arguments.out, arguments.packages, say=note)
     for path in changed:
         note(f"its package now has another file under this name: {printable(path)}")
-    for path, reason in missing:
-        note(f"missing {printable(path)}: {printable(reason)}")
+    reasons = Counter(reason for _, reason in missing)
+    for reason, n in reasons.items():
+        note(f"missing {n} tracks: {printable(reason)}")
     out = printable(arguments.out)
     say(f"wrote {out}: {len(there)} tracks, tracks.csv ATTRIBUTION.md licenses/")
     say(f"next: deep-artists reproduce {out} --labels {out}/tracks.csv")
