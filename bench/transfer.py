@@ -330,6 +330,32 @@ def format_tables(results):
     return "\n".join(lines)
 
 
+def draw(results, path):
+    """Draw accuracy against updates, with the 95 % interval over instruments."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "deep_artists"  # the same bytes every time
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True, layout="constrained")
+    kinds = {prefix: name for prefix, name in KINDS.items() if ":23:" in prefix}
+    for axis, layer in zip(axes, LAYERS):
+        for prefix, name in kinds.items():
+            points = [(n, get_shares(results, prefix, layer, n)) for n in SNAPSHOTS]
+            points = [(n, *bootstrap(shares)) for n, shares in points if len(shares)]
+            if points:
+                updates, mean, low, high = np.array(points).T
+                axis.plot(updates, mean, ".-", label=name.removesuffix(", 23 artists"))
+                axis.fill_between(updates, low, high, alpha=0.15)
+        right = np.array([results["mel"]["log mel, patches"]]) / (PHRASES * SHUFFLES)
+        axis.axhline(bootstrap(right)[0], color="grey", ls=":", label="log mel, patches")
+        axis.set(title=f"{layer} layer", xlabel="updates on artists")
+    axes[0].set_ylabel("instrument families right, %")
+    axes[0].legend(fontsize=7)
+    figure.savefig(path, metadata={"Date": None})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("music", type=Path, nargs="?", metavar="MUSIC",
@@ -339,6 +365,7 @@ def main():
     parser.add_argument("--jobs", nargs="*", default=JOBS, metavar="JOB")
     parser.add_argument("--processes", type=int, default=-1, metavar="N")
     parser.add_argument("--tables", action="store_true", help="print the tables of what was found")
+    parser.add_argument("--figure", type=Path, metavar="SVG", help="draw it (needs matplotlib)")
     arguments = parser.parse_args()
     results = {"mel": {}, "jobs": {}}
     if RESULTS.exists():
@@ -346,6 +373,8 @@ def main():
     if not arguments.tables:
         measure_all(arguments, results)
     print(format_tables(results))
+    if arguments.figure:
+        draw(results, arguments.figure)
 
 
 def measure_all(arguments, results):
