@@ -15,6 +15,7 @@ are written from that file alone (--tables).
 """
 
 import argparse
+import csv
 import json
 import random
 import struct
@@ -103,8 +104,12 @@ def render_instruments(folder, soundfont):
         midi, wav = folder / "playing.mid", folder / "playing.wav"
         midi.write_bytes(write_midi(program))
         options = "-niq -R 0 -C 0 -g 0.5 -r 44100 -o synth.dynamic-sample-loading=1 -F".split()
-        subprocess.run(["fluidsynth", *options, wav, soundfont, midi], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        subprocess.run(
+            ["fluidsynth", *options, wav, soundfont, midi],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         y, sr = soundfile.read(wav)
         for i in range(PHRASES):
             phrase = y[(LEAD_S + SLOT_S * i) * sr :][: PHRASE_S * sr]
@@ -145,27 +150,33 @@ def load_instruments(folder):
     return x, family, instrument
 
 
-def count_right(features, family, instrument):
-    """Return the right answers for every instrument, of PHRASES * SHUFFLES.
+def cross_validate(features, labels, groups, shuffles):
+    """Return whether each row is labelled rightly: bool [shape=(shuffles, rows)].
 
-    Logistic regression on standardised features; all phrases of an instrument are in one fold, so
-    those it is tested on were never heard.
+    Logistic regression on standardised features; a group is in one fold, so that nothing of what
+    it is tested on was known.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
 
-    right = np.zeros(len(family), int)
-    for seed in range(SHUFFLES):
+    right = np.zeros((shuffles, len(labels)), bool)
+    for seed in range(shuffles):
         folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-        for known, unheard in folds.split(features, family, instrument):
+        for known, unheard in folds.split(features, labels, groups):
             mean, deviation = features[known].mean(axis=0), features[known].std(axis=0)
             varies = deviation > 1e-9 * (np.abs(mean) + 1e-30)
             x = (features[:, varies] - mean[varies]) / deviation[varies]
             if x.shape[1] > len(known):  # the same solution in the space that the rows span
                 x = x @ np.linalg.svd(x[known], full_matrices=False)[2].T
-            fit = LogisticRegression(C=C, max_iter=2000).fit(x[known], family[known])
-            right[unheard] += fit.predict(x[unheard]) == family[unheard]
-    return [int(right[instrument == name].sum()) for name in np.unique(instrument)]
+            fit = LogisticRegression(C=C, max_iter=2000).fit(x[known], labels[known])
+            right[seed, unheard] = fit.predict(x[unheard]) == labels[unheard]
+    return right
+
+
+def count_right(features, family, instrument):
+    """Return the right answers for every instrument, of PHRASES * SHUFFLES; it was never heard."""
+    right = cross_validate(features, family, instrument, SHUFFLES)
+    return [int(right[:, instrument == name].sum()) for name in np.unique(instrument)]
 
 
 def measure_mel(x, family, instrument):
@@ -208,9 +219,14 @@ def learn(job, dataset, echo):
     from deep_artists.data.compression import compress, measure
 
     compression, clip, _, _, seed = job.split(":")
-    recipe = load_recipe("page", compression=compression, clip=clip, seed=int(seed),
-                         learning_rate=LEARNING_RATES[compression],
-                         n_out=len(dataset.label_names))  # fmt: skip
+    recipe = load_recipe(
+        "page",
+        compression=compression,
+        clip=clip,
+        seed=int(seed),
+        learning_rate=LEARNING_RATES[compression],
+        n_out=len(dataset.label_names),
+    )
     splits, about = [split[:2] for split in dataset], {}
     if compression == "log":
         about["input"] = measure(dataset.train.x)
@@ -239,8 +255,13 @@ def run_job(job, music, work, instruments, echo=print):
     x, family, instrument = instruments
     start = time.perf_counter()
     _, clip, n_artists, subset, _ = job.split(":")
-    dataset = make_set(work / f"patches-{clip}", music / "tracks.csv", int(n_artists), int(subset),
-                       work / f"set-{clip}-{n_artists}-{subset}")  # fmt: skip
+    dataset = make_set(
+        work / f"patches-{clip}",
+        music / "tracks.csv",
+        int(n_artists),
+        int(subset),
+        work / f"set-{clip}-{n_artists}-{subset}",
+    )
     ends, snapshots = np.cumsum([len(patches) for patches in x])[:-1], []
     for updates, model, cost in learn(job, dataset, echo):
         right = {}
@@ -248,18 +269,66 @@ def run_job(job, music, work, instruments, echo=print):
             rows = np.split(model.transform(np.concatenate(x), layer), ends)
             features = np.array([describe_patches(row) for row in rows])
             right[layer] = count_right(features, family, instrument)
-        errors = {name: model.evaluate(split) for name, split in
-                  (("valid", dataset.valid), ("test", dataset.test))}  # fmt: skip
-        snapshots.append({"updates": updates, "cost": float(cost), "errors": errors,
-                          "right": right})  # fmt: skip
+        errors = {
+            name: model.evaluate(split)
+            for name, split in (("valid", dataset.valid), ("test", dataset.test))
+        }
+        snapshots.append(
+            {"updates": updates, "cost": float(cost), "errors": errors, "right": right}
+        )
         shares = {layer: round(np.mean(n) / PHRASES / SHUFFLES, 3) for layer, n in right.items()}
         echo(f"    {shares} test {errors['test']}")
     sizes = {name: len(split.x) for name, split in zip(("train", "valid", "test"), dataset)}
-    return {"job": job, "patches": sizes, "artists": dataset.label_names, "snapshots": snapshots,
-            "seconds": round(time.perf_counter() - start), "versions": get_versions()}  # fmt: skip
+    return {
+        "job": job,
+        "patches": sizes,
+        "artists": dataset.label_names,
+        "snapshots": snapshots,
+        "seconds": round(time.perf_counter() - start),
+        "versions": get_versions(),
+    }
 
 
 # --- tables ---
+
+
+def measure_synthetic(run, work, jobs):
+    """Return the accuracies of naming the instrument of a synthetic track, by corpus and features.
+
+    run : Path, of ``deep-artists reproduce``: the corpus that the network learned from, and it
+    """
+    from deep_artists import Model, extract_folder, write_corpus
+    from deep_artists.artists.network import Network
+    from deep_artists.data.compression import log1p_power
+    from deep_artists.data.tracks import open_patches
+
+    model = Model.load(run / "model.npz")
+    initial = Network(model.recipe, None, model.floatX).values()
+    untrained = Model(initial, initial, model.recipe, model.label_names, model.about)
+    kinds = {
+        "mel power": lambda x: x.reshape(-1, 64, 40).transpose(0, 2, 1).reshape(-1, 64),
+        "log of mel power": lambda x: log1p_power(kinds["mel power"](x)),
+        "hidden layer, untrained": untrained.transform,
+        "hidden layer, trained": model.transform,
+    }
+    found = {}
+    for name, corpus in (
+        ("corpus the network learned from", run / "corpus"),
+        ("20 other artists", write_corpus(work / "other-corpus", seed=2014, jobs=jobs)),
+    ):
+        extract_folder(corpus, work / f"{corpus.name}-patches", jobs=jobs)
+        patches = open_patches(work / f"{corpus.name}-patches")
+        with open(corpus / "tracks.csv", newline="", encoding="utf-8") as file:
+            rows = {row["path"]: row for row in csv.DictReader(file)}
+        x = [np.array(patches.open(track)[0]) for track in patches.names]
+        instrument = np.array([rows[track]["instrument"] for track in patches.names])
+        artist = np.array([rows[track]["artist"] for track in patches.names])
+        found[name] = {}
+        for kind, function in kinds.items():
+            features = np.array([describe_patches(function(patches)) for patches in x])
+            right = cross_validate(features, instrument, artist, 10)
+            found[name][kind] = right.mean(axis=1).tolist()
+    return found
 
 
 def bootstrap(shares):
@@ -300,12 +369,23 @@ KINDS = {
 
 def format_tables(results):
     """Return the tables in Markdown."""
-    lines = ["| features | accuracy |", "|---|---|"]
+    lines = []
+    if synthetic := results.get("synthetic"):
+        lines += [f"| features | {' | '.join(synthetic)} |", "|---|---|---|"]
+        for kind in next(iter(synthetic.values())):
+            shares = [100 * np.array(found[kind]) for found in synthetic.values()]
+            cells = [f"{a.mean():.1f} ± {a.std(ddof=1):.1f}" for a in shares]
+            lines.append(f"| {kind} | {' | '.join(cells)} |")
+        lines.append("")
+    lines += ["| features | accuracy |", "|---|---|"]
     for name, right in results["mel"].items():
         interval = bootstrap(np.array([right]) / (PHRASES * SHUFFLES))
         lines.append(f"| {name} | {format_interval(*interval)} |")
-    lines += ["", "| network | updates | seeds | pool | gain | hidden | gain | test error |",
-              "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines += [
+        "",
+        "| network | updates | seeds | pool | gain | hidden | gain | test error |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for prefix, name in KINDS.items():
         for updates in SNAPSHOTS:
             cells, n = [], 0
@@ -358,10 +438,26 @@ def draw(results, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("music", type=Path, nargs="?", metavar="MUSIC",
-                        help="what `deep-artists fetch open-music` wrote")  # fmt: skip
-    parser.add_argument("--work", type=Path, default=Path("transfer"), metavar="FOLDER",
-                        help="for patches and sets (default: transfer)")  # fmt: skip
+    parser.add_argument(
+        "music",
+        type=Path,
+        nargs="?",
+        metavar="MUSIC",
+        help="what `deep-artists fetch open-music` wrote",
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("transfer"),
+        metavar="FOLDER",
+        help="for patches and sets (default: transfer)",
+    )
+    parser.add_argument(
+        "--synthetic",
+        type=Path,
+        metavar="RUN",
+        help="what `deep-artists reproduce` wrote: the same on its corpus",
+    )
     parser.add_argument("--jobs", nargs="*", default=JOBS, metavar="JOB")
     parser.add_argument("--processes", type=int, default=-1, metavar="N")
     parser.add_argument("--tables", action="store_true", help="print the tables of what was found")
@@ -370,7 +466,12 @@ def main():
     results = {"mel": {}, "jobs": {}}
     if RESULTS.exists():
         results = json.loads(RESULTS.read_text())
-    if not arguments.tables:
+    if arguments.synthetic and "synthetic" not in results:
+        results["synthetic"] = measure_synthetic(
+            arguments.synthetic, arguments.work, arguments.processes
+        )
+        RESULTS.write_text(json.dumps(results))
+    if arguments.music and not arguments.tables:
         measure_all(arguments, results)
     print(format_tables(results))
     if arguments.figure:
