@@ -139,15 +139,18 @@ def describe_patches(rows):
     return np.concatenate([rows.mean(axis=0), rows.std(axis=0)])
 
 
-def load_instruments(folder):
-    """Return the patches of every phrase, their families, their instruments."""
+def load_task(folder):
+    """Return the patches of every file, their labels, and the groups that are tested together.
+
+    A file is ``<label>/<group>-<number>.<suffix>``, or ``<label>/<group>.<suffix>``.
+    """
     from deep_artists.data.tracks import open_patches
 
     patches = open_patches(folder)
     x = [np.array(patches.open(name)[0]) for name in patches.names]
-    family = np.array([name.split("/")[0] for name in patches.names])
-    instrument = np.array([name.split("/")[1].split("-")[0] for name in patches.names])
-    return x, family, instrument
+    parts = [name.split("/") for name in patches.names]
+    labels = np.array([part[-2] for part in parts])
+    return x, labels, np.array([f"{part[-2]}/{part[-1].split('-')[0]}" for part in parts])
 
 
 def cross_validate(features, labels, groups, shuffles):
@@ -173,13 +176,13 @@ def cross_validate(features, labels, groups, shuffles):
     return right
 
 
-def count_right(features, family, instrument):
-    """Return the right answers for every instrument, of PHRASES * SHUFFLES; it was never heard."""
-    right = cross_validate(features, family, instrument, SHUFFLES)
-    return [int(right[:, instrument == name].sum()) for name in np.unique(instrument)]
+def share_right(features, labels, groups):
+    """Return the share of right answers for every group, an instrument that was never heard."""
+    right = cross_validate(features, labels, groups, SHUFFLES)
+    return [round(float(right[:, groups == name].mean()), 4) for name in np.unique(groups)]
 
 
-def measure_mel(x, family, instrument):
+def measure_mel(x, labels, groups):
     """Return the right answers of mel power itself: over frames by band, and over patches."""
     from deep_artists.data.compression import log1p_power
 
@@ -189,7 +192,7 @@ def measure_mel(x, family, instrument):
         bands = [p.reshape(-1, 64, 40).transpose(0, 2, 1).reshape(-1, 64) for p in z]
         for name, rows in ((f"{kind}, bands", bands), (f"{kind}, patches", z)):
             features = np.array([describe_patches(row) for row in rows])
-            found[name] = count_right(features, family, instrument)
+            found[name] = share_right(features, labels, groups)
     return found
 
 
@@ -248,11 +251,11 @@ def learn(job, dataset, echo):
         yield updates, model, np.mean(costs or 0)
 
 
-def run_job(job, music, work, instruments, echo=print):
+def run_job(job, music, work, task, echo=print):
     """Return what a job finds, as a dict that JSON can hold."""
     from deep_artists.data.versions import get_versions
 
-    x, family, instrument = instruments
+    x, labels, groups = task
     start = time.perf_counter()
     _, clip, n_artists, subset, _ = job.split(":")
     dataset = make_set(
@@ -268,7 +271,7 @@ def run_job(job, music, work, instruments, echo=print):
         for layer in LAYERS:
             rows = np.split(model.transform(np.concatenate(x), layer), ends)
             features = np.array([describe_patches(row) for row in rows])
-            right[layer] = count_right(features, family, instrument)
+            right[layer] = share_right(features, labels, groups)
         errors = {
             name: model.evaluate(split)
             for name, split in (("valid", dataset.valid), ("test", dataset.test))
@@ -276,8 +279,8 @@ def run_job(job, music, work, instruments, echo=print):
         snapshots.append(
             {"updates": updates, "cost": float(cost), "errors": errors, "right": right}
         )
-        shares = {layer: round(np.mean(n) / PHRASES / SHUFFLES, 3) for layer, n in right.items()}
-        echo(f"    {shares} test {errors['test']}")
+        means = {layer: round(np.mean(shares), 3) for layer, shares in right.items()}
+        echo(f"    {means} test {errors['test']}")
     sizes = {name: len(split.x) for name, split in zip(("train", "valid", "test"), dataset)}
     return {
         "job": job,
@@ -351,7 +354,7 @@ def get_shares(results, prefix, layer, updates):
         for snapshot in result["snapshots"]
         if snapshot["updates"] == updates
     ]
-    return np.array(found) / (PHRASES * SHUFFLES)
+    return np.array(found)
 
 
 def format_interval(mean, low, high):
@@ -378,8 +381,8 @@ def format_tables(results):
             lines.append(f"| {kind} | {' | '.join(cells)} |")
         lines.append("")
     lines += ["| features | accuracy |", "|---|---|"]
-    for name, right in results["mel"].items():
-        interval = bootstrap(np.array([right]) / (PHRASES * SHUFFLES))
+    for name, shares in results["mel"].items():
+        interval = bootstrap([shares])
         lines.append(f"| {name} | {format_interval(*interval)} |")
     lines += [
         "",
@@ -428,8 +431,8 @@ def draw(results, path):
                 updates, mean, low, high = np.array(points).T
                 axis.plot(updates, mean, ".-", label=name.removesuffix(", 23 artists"))
                 axis.fill_between(updates, low, high, alpha=0.15)
-        right = np.array([results["mel"]["log mel, patches"]]) / (PHRASES * SHUFFLES)
-        axis.axhline(bootstrap(right)[0], color="grey", ls=":", label="log mel, patches")
+        mel = bootstrap([results["mel"]["log mel, patches"]])[0]
+        axis.axhline(mel, color="grey", ls=":", label="log mel, patches")
         axis.set(title=f"{layer} layer", xlabel="updates on artists")
     axes[0].set_ylabel("instrument families right, %")
     axes[0].legend(fontsize=7)
@@ -459,18 +462,25 @@ def main():
         help="what `deep-artists reproduce` wrote: the same on its corpus",
     )
     parser.add_argument("--jobs", nargs="*", default=JOBS, metavar="JOB")
+    parser.add_argument(
+        "--task",
+        type=Path,
+        metavar="FOLDER",
+        help="another task, <label>/<file>, as GTZAN's genres_original; give --results as well",
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE")
     parser.add_argument("--processes", type=int, default=-1, metavar="N")
     parser.add_argument("--tables", action="store_true", help="print the tables of what was found")
     parser.add_argument("--figure", type=Path, metavar="SVG", help="draw it (needs matplotlib)")
     arguments = parser.parse_args()
     results = {"mel": {}, "jobs": {}}
-    if RESULTS.exists():
-        results = json.loads(RESULTS.read_text())
+    if arguments.results.exists():
+        results = json.loads(arguments.results.read_text())
     if arguments.synthetic and "synthetic" not in results:
         results["synthetic"] = measure_synthetic(
             arguments.synthetic, arguments.work, arguments.processes
         )
-        RESULTS.write_text(json.dumps(results))
+        arguments.results.write_text(json.dumps(results))
     if arguments.music and not arguments.tables:
         measure_all(arguments, results)
     print(format_tables(results))
@@ -484,17 +494,19 @@ def measure_all(arguments, results):
     from deep_artists.data.files import new_file
 
     work = arguments.work
-    render_instruments(work / "instruments", find_soundfont(work))
-    jobs = arguments.processes
-    extract_folder(work / "instruments", work / "instrument-patches", jobs=jobs)
+    task, jobs = arguments.task, arguments.processes
+    if task is None:
+        task = work / "instruments"
+        render_instruments(task, find_soundfont(work))
+    extract_folder(task, work / f"{task.name}-patches", jobs=jobs)
     for clip in sorted({job.split(":")[1] for job in arguments.jobs}):
         extract_folder(arguments.music, work / f"patches-{clip}", jobs=jobs, clip=clip)
-    instruments = load_instruments(work / "instrument-patches")
-    results["mel"] = results["mel"] or measure_mel(*instruments)
+    task = load_task(work / f"{task.name}-patches")
+    results["mel"] = results["mel"] or measure_mel(*task)
     for job in arguments.jobs:
         if job not in results["jobs"]:
-            results["jobs"][job] = run_job(job, arguments.music, work, instruments)
-            with new_file(RESULTS) as file:
+            results["jobs"][job] = run_job(job, arguments.music, work, task)
+            with new_file(arguments.results) as file:
                 file.write(json.dumps(results).encode())
 
 
