@@ -10,7 +10,7 @@ by another sound font (FluidR3, from Debian's fluid-soundfont-gm), which needs f
 A job is COMPRESSION:CLIP:ARTISTS:SUBSET:SEED, as log:last30:23:0:1; it trains recipe `page`, with
 the learning rate of `today` where its input is compressed, and looks at the features after 0, 2000,
 8000 ... updates: those after 0 are its own initial values, with which all others are
-paired. A job that is done is not done again; results are kept in bench/transfer.json, and tables
+paired. What is done is not done again; results are kept in bench/transfer.json, and tables
 are written from that file alone (--tables).
 """
 
@@ -215,8 +215,8 @@ def make_set(patches, labels, n_artists, subset, folder):
     return make_dataset(patches, folder, labels, SPLIT_SEED, only, group="none", drop_silence=whole)
 
 
-def learn(job, dataset, echo):
-    """Train; yield (updates, model, cost of the last 200 updates) at every snapshot."""
+def learn(job, dataset, most, echo):
+    """Train; yield (updates, model, cost of the last 200) at every snapshot up to most updates."""
     from deep_artists import Model, load_recipe
     from deep_artists.artists.train import compile_steps
     from deep_artists.data.compression import compress, measure
@@ -237,7 +237,7 @@ def learn(job, dataset, echo):
     steps = compile_steps(recipe, "float32", splits)
     del splits
     iteration, costs, n_batches = 0, [], steps.n_batches[0]
-    for updates in SNAPSHOTS:
+    for updates in [n for n in SNAPSHOTS if n <= most]:
         while iteration < updates:
             if iteration % n_batches == 0:
                 steps.start_epoch(iteration // n_batches + 1)
@@ -251,7 +251,7 @@ def learn(job, dataset, echo):
         yield updates, model, np.mean(costs or 0)
 
 
-def run_job(job, music, work, task, echo=print):
+def run_job(job, music, work, task, most, echo=print):
     """Return what a job finds, as a dict that JSON can hold."""
     from deep_artists.data.versions import get_versions
 
@@ -266,7 +266,7 @@ def run_job(job, music, work, task, echo=print):
         work / f"set-{clip}-{n_artists}-{subset}",
     )
     ends, snapshots = np.cumsum([len(patches) for patches in x])[:-1], []
-    for updates, model, cost in learn(job, dataset, echo):
+    for updates, model, cost in learn(job, dataset, most, echo):
         right = {}
         for layer in LAYERS:
             rows = np.split(model.transform(np.concatenate(x), layer), ends)
@@ -279,7 +279,7 @@ def run_job(job, music, work, task, echo=print):
         snapshots.append(
             {"updates": updates, "cost": float(cost), "errors": errors, "right": right}
         )
-        means = {layer: round(np.mean(shares), 3) for layer, shares in right.items()}
+        means = {layer: round(float(np.mean(shares)), 3) for layer, shares in right.items()}
         echo(f"    {means} test {errors['test']}")
     sizes = {name: len(split.x) for name, split in zip(("train", "valid", "test"), dataset)}
     return {
@@ -461,6 +461,7 @@ def main():
         metavar="RUN",
         help="what `deep-artists reproduce` wrote: the same on its corpus",
     )
+    parser.add_argument("--updates", type=int, default=SNAPSHOTS[-1], metavar="N")
     parser.add_argument("--jobs", nargs="*", default=JOBS, metavar="JOB")
     parser.add_argument(
         "--task",
@@ -504,8 +505,9 @@ def measure_all(arguments, results):
     task = load_task(work / f"{task.name}-patches")
     results["mel"] = results["mel"] or measure_mel(*task)
     for job in arguments.jobs:
-        if job not in results["jobs"]:
-            results["jobs"][job] = run_job(job, arguments.music, work, task)
+        done = results["jobs"].get(job, {"snapshots": []})["snapshots"]
+        if not done or done[-1]["updates"] < arguments.updates:
+            results["jobs"][job] = run_job(job, arguments.music, work, task, arguments.updates)
             with new_file(arguments.results) as file:
                 file.write(json.dumps(results).encode())
 
