@@ -203,13 +203,13 @@ def check_clip(recipe, datasets):
 
     The model would later be given those that the recipe says.
     """
-    settings = (getattr(datasets, "info", None) or {}).get("settings")
-    if settings and settings.get("clip_s") != CLIPS[recipe.clip]:
-        [clip] = [name for name, clip_s in CLIPS.items() if clip_s == settings.get("clip_s")]
-        raise ValueError(
-            f"the set was made of clip = {clip!r}, recipe {recipe.name} has clip = "
-            f"{recipe.clip!r}; give clip={clip}, or extract the audio again"
-        )
+    settings = (getattr(datasets, "info", None) or {}).get("settings") or {}
+    for clip, clip_s in CLIPS.items():
+        if settings.get("clip_s", "not known") == clip_s and clip != recipe.clip:
+            raise ValueError(
+                f"the set was made with clip = {clip!r}, recipe {recipe.name} has clip = "
+                f"{recipe.clip!r}; set clip={clip}, or extract the audio again"
+            )
 
 
 def compile_steps(recipe, floatX, splits, device="cpu"):

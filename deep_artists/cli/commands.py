@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
 from ..data.files import printable
@@ -57,6 +58,21 @@ def reproduce(arguments):
     say(f"wrote {printable(out)}: {made}patches/ set/ model.npz log.txt results.json")
     say(list_next_commands(out))
     return int(arguments.strict and bool(report.failed))
+
+
+def fetch(arguments):
+    from ..data.open_music import fetch_open_music
+
+    there, changed, missing = fetch_open_music(arguments.out, arguments.packages, say=note)
+    for path in changed:
+        note(f"its package now has another file under this name: {printable(path)}")
+    reasons = Counter(reason for _, reason in missing)
+    for reason, n in reasons.items():
+        note(f"missing {n} tracks: {printable(reason)}")
+    out = printable(arguments.out)
+    say(f"wrote {out}: {len(there)} tracks, tracks.csv ATTRIBUTION.md licenses/")
+    say(f"next: deep-artists reproduce {out} --labels {out}/tracks.csv")
+    return int(bool(missing))
 
 
 def extract(arguments):

@@ -34,6 +34,7 @@ def make_parser():
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (
         add_reproduce,
+        add_fetch,
         add_extract,
         add_dataset,
         add_train,
@@ -79,6 +80,22 @@ def add_reproduce(subparsers):
     add_seed(parser)
     add_reading(parser, jobs=-1)
     add_cluster(parser)
+
+
+def add_fetch(subparsers):
+    parser = add_command(subparsers, commands.fetch, "real music with artists -> a folder")
+    parser.add_argument(
+        "collection",
+        choices=["open-music"],
+        help="open-music: soundtracks of free games from Debian's packages, 14 hours, 900 MB",
+    )
+    parser.add_argument("out", type=path, metavar="DIR", help="folder for the music")
+    parser.add_argument(
+        "--packages",
+        type=path,
+        metavar="FOLDER",
+        help="take the .deb files from this folder (default: apt-get download)",
+    )
 
 
 def add_extract(subparsers):

@@ -75,7 +75,7 @@ def test_a_set_of_other_clips_than_the_recipe_s_is_refused():
     class Set(list):
         info = {"settings": make_settings("all")}
 
-    with pytest.raises(ValueError, match="made of clip = 'all', recipe page has clip = 'last30'"):
+    with pytest.raises(ValueError, match="made with clip = 'all', recipe page has clip = 'last30'"):
         train(Set(small_sets()), "page", **SMALL)
     result = train(Set(small_sets()), "page", clip="all", n_epochs=1, **SMALL)
     assert result.model.recipe.clip == "all"
