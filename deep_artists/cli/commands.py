@@ -10,6 +10,7 @@ from ..data.files import printable
 from .output import note, say
 
 SEED = 23455
+ATTRIBUTION = "ATTRIBUTION.md"
 
 
 def reproduce(arguments):
@@ -290,6 +291,8 @@ def describe_corpus(arguments, audio_dir):
         name, licence = NAME, LICENCE
     else:
         name, licence = Path(audio_dir).resolve().name, ""
+        if Path(audio_dir, ATTRIBUTION).is_file():  # as `fetch` writes it
+            licence = f"each track's own, see {ATTRIBUTION} of the folder"
     return {
         "corpus": arguments.corpus or name,
         "licence": arguments.licence or licence,

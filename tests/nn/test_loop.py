@@ -161,3 +161,18 @@ def test_the_loop_is_that_of_the_program(losses, n_train_batches, patience, freq
             rf"(validation error|test error of best model) {number} %",
             line,
         )
+
+
+def test_who_watches_is_told_of_every_iteration():
+    steps, result, told = Played([0.5] * 99, n_train_batches=15), Result(), []
+    recipe = load_recipe("third", n_epochs=3, patience=1000, validation_frequency=10)
+    run_epochs(recipe, steps, result, result.log.append, watch=told.append)
+    assert sum(told) == len(steps.calls) == 45 and max(told) <= 10
+
+
+def test_a_result_draws_itself():
+    _, result = play([0.5] * 99, patience=40, validation_frequency=10)
+    result.model = SimpleNamespace(recipe=load_recipe("third", patience=40))
+    axes = result.plot()
+    assert len(axes) == 3 and axes[1].get_ylabel() == "error (%)"
+    assert list(result.plot(axes)) == list(axes)
