@@ -26,7 +26,7 @@ from ..rectify import Rectify
 from ..rewrites import add_rewrites
 from ..softmax import NegativeLogLikelihood, NegativeLogLikelihoodGrad, Softmax, SoftmaxGrad
 from . import ffi, lowerings
-from .scan import keep_on_device
+from .scan import SAME_BITS, keep_on_device
 
 jax.config.update("jax_enable_x64", True)  # PyTensor's dispatch, just imported, sets it by floatX
 jax.config.update("jax_default_matmul_precision", "highest")
@@ -102,7 +102,7 @@ class DeviceLinker(JAXLinker):
         return super().fgraph_convert(fgraph, lowering=self.lowering, **kwargs)
 
     def jit_compile(self, step):
-        jitted = super().jit_compile(step)
+        jitted = jax.jit(step, compiler_options=SAME_BITS)
 
         def call(*values):
             with jax.default_device(self.device):
