@@ -19,6 +19,7 @@ from deep_artists.artists.train import compile_steps, train
 from deep_artists.cli import main
 from deep_artists.evidence.check_artists import check_network, check_program
 from deep_artists.evidence.check_ops import check_one_pass, check_op
+from deep_artists.nn.stream import Stream
 from deep_artists.ops import device as devices
 from deep_artists.ops.compile import compile_function
 from deep_artists.ops.conv2d import Conv2D, Conv2DGradFilters, Conv2DGradInput
@@ -371,6 +372,27 @@ def test_a_set_read_in_blocks_trains_and_validates_alike():
     np.testing.assert_allclose(results[0].costs, results[1].costs, rtol=1e-5)
     assert [len(r.validation) for r in results] == [2, 2]
     np.testing.assert_allclose(results[0].validation, results[1].validation, atol=0.01)
+
+
+def test_the_steps_of_a_block_that_was_read_are_one_call(monkeypatch):
+    parts = []
+
+    def call_each(function, indices):
+        parts.append(indices)
+        return scan_each(function, indices)
+
+    scan_each = scan.call_each
+    monkeypatch.setattr(scan, "call_each", call_each)
+    rng = np.random.RandomState(0)
+    x, y = rng.uniform(size=(300, 2560)).astype("float32"), np.arange(300) % 3
+    recipe = load_recipe("page", batch_size=50, n_hidden=4, nkerns=1, n_out=3)
+    streams = [Stream(x, y, 50, 1, 1, "float32") for _ in range(3)]
+    steps = compile_steps(recipe, "float32", streams, "jax-ffi")
+    start = steps.network.values()
+    costs = list(steps.train(range(6)))
+    assert parts == [range(3), range(3)]
+    steps.network.set_values(start)
+    np.testing.assert_allclose([steps.train_model(i) for i in range(6)], costs, rtol=1e-5)
 
 
 def test_a_single_call_waits_for_its_result(steps):
