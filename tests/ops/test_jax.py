@@ -28,6 +28,7 @@ from deep_artists.ops.dot import FixedDot
 from deep_artists.ops.jax import ffi, linker, scan
 from deep_artists.ops.jax.scan import call
 from deep_artists.ops.max_pool import MaxPool
+from deep_artists.ops.sigmoid import Sigmoid, log_1m_sigmoid, log_sigmoid
 from deep_artists.ops.softmax import NegativeLogLikelihood
 from deep_artists.reference import golden
 
@@ -57,6 +58,7 @@ def awkward_cases(dtype):
         (Conv2DGradFilters(), x, dz),
         (ConvPoolGradFilters((3, 9)), x, bits, wins, W),
         (MaxPool((3, 9)), z),
+        (Sigmoid(), np.concatenate([np.arange(-800, 40, 0.5), [np.nan, np.inf]]).astype(dtype)),
         (FixedDot(), draw((520, 37), dtype), draw((37, 990), dtype)),  # of large tiles
         (FixedDot(), draw((20, 130), dtype), draw((130, 50), dtype)),
         (ConvPool((3, 9)), draw((0, 2, 40, 75), dtype), W),
@@ -236,6 +238,16 @@ def test_a_graph_exported_for_cuda_calls_our_kernels():
     assert exported.platforms == ("cuda",)
     for name in names:
         assert f"@{name}(" in exported.mlir_module()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_sigmoids_of_single_numbers_are_xla_s_own(dtype):
+    a = pt.vector(dtype=dtype)
+    outputs = [log_sigmoid(a), log_1m_sigmoid(a), *pt.grad(log_sigmoid(a).sum(), [a])]
+    values = np.linspace(-120, 120, 999).astype(dtype)
+    c, xla = (compile_function([a], outputs, device=device)(values) for device in ("cpu", "jax"))
+    for expected, found in zip(c, xla):
+        np.testing.assert_allclose(found, expected, rtol=5e-7 if dtype == "float32" else 1e-15)
 
 
 def test_a_product_reads_transposes_as_they_lie():

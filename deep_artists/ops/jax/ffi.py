@@ -31,6 +31,7 @@ HANDLERS = (
     "conv_pool",
     "conv_pool_grad",
     "dot",
+    "sigmoid",
     "softmax",
     "softmax_grad",
     "nll",
@@ -118,7 +119,7 @@ def call_kernel(op, node, *arrays):
     for shape in [*shapes, *(shape for shape, _ in made + workspace)]:
         if math.prod(shape) > LARGEST:
             raise ValueError(f"{op}: an array of {shape} is too large; take a smaller minibatch")
-    numbers = {name: getattr(op, name) for name in op.int_params}
+    numbers = op.find_numbers(node)
     # XLA cannot lay out an empty matrix in another order.
     turned = [
         op.function == "dot" and is_transpose(x) and 0 not in a.shape

@@ -24,6 +24,7 @@ from ..dot import FixedDot
 from ..max_pool import MaxPool, MaxPoolGrad
 from ..rectify import Rectify
 from ..rewrites import add_rewrites
+from ..sigmoid import LogOneMinusSigmoid, LogSigmoid, ScalarSigmoid, Sigmoid
 from ..softmax import NegativeLogLikelihood, NegativeLogLikelihoodGrad, Softmax, SoftmaxGrad
 from . import ffi, lowerings
 from .scan import SAME_BITS, keep_on_device
@@ -46,6 +47,7 @@ FITS = {
         ConvPool(op.ds).infer_shape([x, W]) == [dp, winners],
     ),
     FixedDot: lambda op, A, B: (A[1] == B[0],),
+    Sigmoid: lambda op, a: (),
     Softmax: lambda op, x: (),
     SoftmaxGrad: lambda op, dp, p: (dp == p,),
     NegativeLogLikelihood: lambda op, x, y: (y == x[:1],),
@@ -82,6 +84,14 @@ for op_type in FITS:
 @jax_funcify.register(Rectify)
 def lower_rectify(op, **kwargs):
     return lambda v: jnp.where(v <= 0, jnp.zeros_like(v), v)
+
+
+# One by one, in XLA's own code, wherever XLA fuses them.
+jax_funcify.register(ScalarSigmoid)(lambda op, **kwargs: lowerings.theano_sigmoid)
+jax_funcify.register(LogSigmoid)(lambda op, **kwargs: lambda a: -lowerings.theano_softplus(-a))
+jax_funcify.register(LogOneMinusSigmoid)(
+    lambda op, **kwargs: lambda a: -lowerings.theano_softplus(a)
+)
 
 
 @jax_funcify.register(Sum)
