@@ -54,6 +54,7 @@ def awkward_cases(dtype):
     return [
         (Conv2D(), x, W),
         (ConvPool((3, 9)), x, W),
+        *((ConvPool(ds), x[..., :50], W) for ds in ((3, 9), (16, 10), (1, 1), (18, 2))),
         (Conv2DGradInput(), W, dz),
         (Conv2DGradFilters(), x, dz),
         (ConvPoolGradFilters((3, 9)), x, bits, wins, W),
@@ -61,6 +62,7 @@ def awkward_cases(dtype):
         (Sigmoid(), np.concatenate([np.arange(-800, 40, 0.5), [np.nan, np.inf]]).astype(dtype)),
         (FixedDot(), draw((520, 37), dtype), draw((37, 990), dtype)),  # of large tiles
         (FixedDot(), draw((20, 130), dtype), draw((130, 50), dtype)),
+        (Conv2DGradFilters(), draw((515, 1, 4, 5), dtype), tie(draw((515, 2, 3, 3), dtype))),
         (ConvPool((3, 9)), draw((0, 2, 40, 75), dtype), W),
         (Conv2DGradFilters(), x[:0], dz[:0]),
     ]

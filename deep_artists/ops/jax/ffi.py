@@ -43,6 +43,8 @@ NVCC_FLAGS = ("-O3", "-std=c++17", "--fmad=false", "-shared", "-Xcompiler=-fPIC"
 HOST_FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC", "-x", "c++")
 
 LARGEST = 2**31 - 2**16  # elements that a kernel can count
+TILE_ROWS, TILE_COLUMNS = 16, 32  # of the map, that a block of ConvolvePool makes
+GROUP = 256  # samples that a block of SumTree adds
 
 
 def make_command(device, architecture=None):
@@ -149,14 +151,12 @@ def list_workspace(op, shapes, dtype):
     if op.function == "conv_pool":
         (n, _, height, width), (filters, _, kh, kw) = shapes
         rows, columns = height - kh + 1, width - kw + 1
-        tops = (n, filters, rows // op.pool_h, columns // op.pool_w * op.pool_w)
+        whole = columns // op.pool_w * op.pool_w
+        if op.pool_h <= TILE_ROWS and whole <= TILE_COLUMNS:
+            return []
+        tops = (n, filters, rows // op.pool_h, whole)
         return [((n, filters, rows, columns), dtype), (tops, dtype)]
     if op.function in ("conv2d_grad_filters", "conv_pool_grad"):
-        if op.function == "conv2d_grad_filters":
-            n, filters, rows, columns = shapes[1]
-        else:
-            n, filters, rows, columns = shapes[2]
-            rows, columns = rows * op.pool_h, columns * op.pool_w
-        cells = (filters, n * rows * columns)
-        return [(cells, "int32"), (cells, dtype), ((filters,), "int32")]
+        (n, *_), dW = shapes[0], op.infer_shape(shapes)[0]
+        return [((n, *dW), dtype), ((-(-n // GROUP), *dW), dtype)]
     return []

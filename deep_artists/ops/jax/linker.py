@@ -36,7 +36,7 @@ jax.config.update("jax_default_matmul_precision", "highest")
 # The shapes of an Op's inputs -> what must be equal; the C code checks the same.
 FITS = {
     Conv2D: lambda op, x, W: (x[1] == W[1], fits_in(W, x)),
-    Conv2DGradInput: lambda op, W, dz: (W[0] == dz[1],),
+    Conv2DGradInput: lambda op, W, dz: (W[0] == dz[1], W[2] >= 1, W[3] >= 1),
     Conv2DGradFilters: lambda op, x, dz: (x[0] == dz[0], fits_in(dz, x)),
     MaxPool: lambda op, z: (),
     MaxPoolGrad: lambda op, z, p, dp: (pooled(op, z) == p == dp,),

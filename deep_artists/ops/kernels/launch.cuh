@@ -128,3 +128,11 @@ static DEVICE int lowest_bit(uint32_t word) {
     return __builtin_ctz(word);
 #endif
 }
+
+static DEVICE int count_bits(uint32_t word) {
+#ifdef __CUDA_ARCH__
+    return __popc(word);
+#else
+    return __builtin_popcount(word);
+#endif
+}
