@@ -109,7 +109,7 @@ template <class T> static void dot(Call &call) {
     const Lines<T> B = {call.in<T>(1), N, turned_B ? K : 1, turned_B ? 1 : N};
     // Large tiles need fewer loads, but a GPU of some hundred multiprocessors needs many tiles.
     const Product<T, 16, 4, 16> large(A, B, call.out<T>(0), K);
-    const Product<T, 8, 2, 64> small(A, B, call.out<T>(0), K);
+    const Product<T, 8, 2, 256 / sizeof(T)> small(A, B, call.out<T>(0), K);
     if (large.blocks() >= 128)
         call.launch(large, large.blocks());
     else
