@@ -1,8 +1,8 @@
 // What conv2d.cu and conv_pool.cu share: the convolution and the sums of its gradient.
 //
 // The canonical sums of conv_rows.h: an output is one chain of fma from 0 over input maps, filter
-// rows, filter columns; an entry of the gradient is one over the cells of each sample, and the
-// samples are added in a tree.
+// rows, filter columns; an entry of the gradient is one over every CHAIN cells of a sample, these
+// are added one after the other, and the samples in a tree.
 
 #pragma once
 #include "launch.cuh"
@@ -132,6 +132,9 @@ template <class T> struct Convolve {
     }
 };
 
+// Cells in one chain; as in conv_rows.h.
+static const Index CHAIN = 32;
+
 // sums (n, filters, maps, kh, kw): the gradient from each sample. A block has a sample and a filter,
 // a thread EACH taps. It lists the cells that have a gradient in shared memory, some rows at a time:
 // a thread finds those of 32 columns, and writes them behind those of the threads before it.
@@ -144,7 +147,8 @@ template <class T, class Map> struct SumCells {
         T g[CELLS];
     };
     struct Local {
-        T sum[EACH];
+        T before[EACH], sum[EACH];  // the chains that are complete; the present one
+        Index length;               // of the present one
     };
 
     Map map;
@@ -161,8 +165,10 @@ template <class T, class Map> struct SumCells {
     DEVICE void run(Index phase, Index block, int thread, Shared &shared, Local &local) const {
         const Index filter = block / parts % filters, sample = block / parts / filters;
         const Index first = block % parts * THREADS * EACH + thread;  // tap
-        if (phase == 0)
-            for (int k = 0; k < EACH; k++) local.sum[k] = 0;
+        if (phase == 0) {
+            for (int k = 0; k < EACH; k++) local.before[k] = T(-0.0);  // no number changes by it
+            begin_chain(local);
+        }
         if (phase == phases - 1) return store(sample * filters + filter, first, local);
         if (phase % 3 == 2) return add(x + sample * maps * height * width, first, shared, local);
         if (thread >= WORDS) return;
@@ -186,6 +192,15 @@ template <class T, class Map> struct SumCells {
         if (thread == WORDS - 1) shared.n = at;
     }
 
+    DEVICE static void begin_chain(Local &local) {
+        local.length = 0;
+        for (int k = 0; k < EACH; k++) local.sum[k] = 0;
+    }
+
+    DEVICE static void end_chain(Local &local) {
+        for (int k = 0; k < EACH; k++) local.before[k] += local.sum[k];
+    }
+
     DEVICE void add(const T *patch, Index first, const Shared &shared, Local &local) const {
         const T *under[EACH];
         for (int k = 0; k < EACH; k++) {
@@ -193,19 +208,24 @@ template <class T, class Map> struct SumCells {
             const Index t = tap < last ? tap : last;  // beyond it sums are not stored
             under[k] = patch + (t / (kh * kw) * height + t / kw % kh) * width + t % kw;
         }
-        const Index n = shared.n;
+        for (Index c = 0, n = shared.n; c < n;) {
+            if (local.length == CHAIN) end_chain(local), begin_chain(local);
+            const Index left = CHAIN - local.length, end = n - c < left ? n : c + left;
+            local.length += end - c;
 #pragma unroll 4
-        for (Index c = 0; c < n; c++)
-            for (int k = 0; k < EACH; k++)
-                local.sum[k] = std::fma(shared.g[c], under[k][shared.from[c]], local.sum[k]);
+            for (; c < end; c++)
+                for (int k = 0; k < EACH; k++)
+                    local.sum[k] = std::fma(shared.g[c], under[k][shared.from[c]], local.sum[k]);
+        }
     }
 
-    DEVICE void store(Index filter, Index first, const Local &local) const {
+    DEVICE void store(Index filter, Index first, Local &local) const {
         const Index taps = kh * kw;
+        end_chain(local);
         for (int k = 0; k < EACH; k++) {
             const Index tap = first + k * THREADS, m = tap / taps;
             if (m < maps)  // flipped back
-                sums[(filter * maps + m) * taps + taps - 1 - tap % taps] = local.sum[k];
+                sums[(filter * maps + m) * taps + taps - 1 - tap % taps] = local.before[k];
         }
     }
 };
