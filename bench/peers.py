@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from peak import read_cpu
+from tables import describe_setup
 from worker import BLOCK
 
 from deep_artists.artists.network import NAMES, Network
@@ -291,7 +292,12 @@ def main():
         )
         for w in workers
     ]
-    out.write_text(json.dumps(dict(title=title, results=results, left_out=left_out)) + "\n")
+    out.write_text(
+        json.dumps(
+            dict(title=title, machine=describe_setup(), results=results, left_out=left_out)
+        )
+        + "\n"
+    )
     return int(any(not reason.startswith("absent;") for reason in left_out.values()))
 
 
