@@ -6,6 +6,7 @@
 static const npy_intp PANEL_BYTES = 16384;   // of a panel of B, half of the first cache
 static const npy_intp BLOCK_BYTES = 393216;  // of B at once, to stay in the second cache
 static const npy_intp TILE_BYTES = 524288;   // of C at once, likewise
+static const npy_intp TOGETHER = 4;          // blocks of A for a panel of B in the first cache
 static const npy_intp FEW_ROWS = 32;         // for which B is read where it lies
 static const npy_intp PACK_EACH = 16384;     // elements that are worth a thread
 
@@ -94,12 +95,12 @@ static void multiply(Strided<T> A, Strided<T> B, Strided<T> C, const Finish *fin
             const npy_intp deep = std::min(parts.depth, K - k);
             const T *from = B.data + k * B.row + first * B.column;
             if (pack_B) pack_panels(from, B.row, B.column, deep, columns, in);
-            for (npy_intp m = 0; m < some; m += MB) {
-                const bool last = in_place && m == whole;
-                add_rows(packed.data.data + (top + m) / MB * packed.size + k * MB,
-                         pack_B ? in : from, pack_B ? panel : B.row, pack_B ? deep * panel : panel,
-                         deep, columns, last ? tile : out + m * ldc, last ? width : ldc, k > 0);
-            }
+            const npy_intp high = in_place ? some : divide_up(some, MB) * MB;
+            for (npy_intp m = 0; m < some; m += TOGETHER * MB)
+                add_rows(packed.data.data + (top + m) / MB * packed.size + k * MB, packed.size,
+                         std::min(TOGETHER * MB, high - m), pack_B ? in : from,
+                         pack_B ? panel : B.row, pack_B ? deep * panel : panel, deep, columns,
+                         out + m * ldc, ldc, tile, width, k > 0);
         }
         if (!K) std::fill_n(tile, rows * width, 0);
         for (npy_intp m = whole; m < some; m++) {

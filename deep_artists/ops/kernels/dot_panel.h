@@ -82,16 +82,23 @@ static void dot_block(const T *A, const T *B, npy_intp ldb, npy_intp K, T *C, np
         for (int i = 0; i < NV; i++) v::store(C + m * ldc + i * v::lanes, acc[m][i]);
 }
 
-// C (MB, columns) += A B for one packed block of A. A panel of B begins `step` elements behind the
-// one before; of B and C whole vectors are touched.
+// C (rows, columns) += A B. A: packed blocks of rows, `block` elements from one to the next. A panel
+// of B begins `step` elements behind the one before; of B and C whole vectors are touched. Rows that
+// do not fill a block go to `edge` instead, whose rows are `edge_ld` apart.
 template <class T>
-static void dot_rows(const T *A, const T *B, npy_intp ldb, npy_intp step, npy_intp K,
-                     npy_intp columns, T *C, npy_intp ldc, bool more) {
+static void dot_rows(const T *A, npy_intp block, npy_intp rows, const T *B, npy_intp ldb,
+                     npy_intp step, npy_intp K, npy_intp columns, T *C, npy_intp ldc, T *edge,
+                     npy_intp edge_ld, bool more) {
     enum { MB = dot_size<T>::rows, lanes = dot_size<T>::lanes, panel = dot_size<T>::columns };
     for (npy_intp c = 0; c < columns; c += panel, B += step) {
         const npy_intp some = columns - c;
-        (some > 2 * lanes ? dot_block<T, MB, dot_size<T>::vectors>
-         : some > lanes   ? dot_block<T, MB, 2>
-                          : dot_block<T, MB, 1>)(A, B, ldb, K, C + c, ldc, more);
+        const auto run = some > 2 * lanes ? dot_block<T, MB, dot_size<T>::vectors>
+                         : some > lanes   ? dot_block<T, MB, 2>
+                                          : dot_block<T, MB, 1>;
+        for (npy_intp m = 0; m < rows; m += MB)
+            if (m + MB <= rows)
+                run(A + m / MB * block, B, ldb, K, C + m * ldc + c, ldc, more);
+            else
+                run(A + m / MB * block, B, ldb, K, edge + c, edge_ld, more);
     }
 }
