@@ -22,14 +22,17 @@ from deep_artists.artists.train import compile_steps, train
 from deep_artists.cli import main
 from deep_artists.evidence.check_artists import check_network, check_program
 from deep_artists.evidence.check_ops import check_one_pass, check_op
+from deep_artists.nn.convolution import convolve
+from deep_artists.nn.pooling import MODES, pool_2d
 from deep_artists.nn.stream import Stream
 from deep_artists.ops import device as devices
-from deep_artists.ops.compile import compile_function
+from deep_artists.ops.compile import compile_function, python_mode
 from deep_artists.ops.conv2d import Conv2D, Conv2DGradFilters, Conv2DGradInput
 from deep_artists.ops.conv_pool import ConvPool, ConvPoolGradFilters
 from deep_artists.ops.dot import FixedDot
 from deep_artists.ops.jax import ffi, linker, scan
 from deep_artists.ops.jax.scan import call
+from deep_artists.ops.kernel import KernelOp
 from deep_artists.ops.library import find_kernel
 from deep_artists.ops.max_pool import MaxPool
 from deep_artists.ops.sigmoid import Sigmoid, log_1m_sigmoid, log_sigmoid
@@ -275,6 +278,31 @@ def test_the_sigmoids_of_single_numbers_are_xla_s_own(dtype):
     eps = np.finfo(dtype).eps
     for expected, found in zip(c, xla):
         np.testing.assert_allclose(found, expected, rtol=5 * eps, atol=eps)
+
+
+@pytest.mark.slow
+def test_the_pooling_and_convolutions_of_the_systems_run_on_a_device():
+    """Where they are made of our Ops, by the kernels of these; the rest is XLA's."""
+    x, W = pt.tensor4(shape=(2, 3, 9, 11)), pt.tensor4(shape=(4, 3, 3, 2))
+    outputs = [pool_2d(x, (3, 2), mode=mode) for mode in MODES]
+    outputs += [pool_2d(x, 3, stride=2, pad=1), pool_2d(x, 4, ignore_border=False)]
+    outputs += [convolve(x, W, pad=pad) for pad in ("valid", "half", "full")]
+    outputs += [convolve(x, W, stride=(2, 3), flip=False)]
+    outputs += pt.grad(sum((z**2).sum() for z in outputs), [x, W])
+    arrays = draw((2, 3, 9, 11), "float64"), draw((4, 3, 3, 2), "float64", 1)
+    expected = pytensor.function([x, W], outputs, mode=python_mode())(*arrays)
+    for a, b in zip(compile_function([x, W], outputs, device="jax-ffi")(*arrays), expected):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+def test_every_kernel_has_one_for_a_gpu():
+    """But for descent along a product in W's own memory: there XLA's own code follows the dot."""
+
+    def find(op_type):
+        return [op_type, *(found for sub in op_type.__subclasses__() for found in find(sub))]
+
+    names = {op_type.function for op_type in find(KernelOp)[1:]}
+    assert names == {*ffi.HANDLERS, "dot_descend"}
 
 
 def test_a_product_reads_transposes_as_they_lie():
