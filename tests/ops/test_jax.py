@@ -36,7 +36,7 @@ from deep_artists.ops.kernel import KernelOp
 from deep_artists.ops.library import find_kernel
 from deep_artists.ops.max_pool import MaxPool
 from deep_artists.ops.sigmoid import Sigmoid, log_1m_sigmoid, log_sigmoid
-from deep_artists.ops.softmax import NegativeLogLikelihood
+from deep_artists.ops.softmax import NegativeLogLikelihood, Softmax
 from deep_artists.reference import golden
 
 RUN = {"recipe": "page", "n_epochs": 4, "batch_size": 10, "n_hidden": 20, "validation_frequency": 3}
@@ -55,6 +55,8 @@ def awkward_cases(dtype):
     z[2, 0] = -0.0
     wins = draw((4, 7, 7, 6), dtype, 2)
     wins[:, :, 1] = 0  # as where the rectifier is off
+    wide = tie(draw((4, 300), dtype))  # more columns than threads
+    wide[1, 0] = wide[2, 200] = np.nan
     x, dz = np.nan_to_num(x), tie(draw((4, 7, 22, 55), dtype, 3))
     bits = np.random.RandomState(4).randint(0, 2**31, (4, 7, 21, 2)).astype("uint32")
     bits[..., 1] &= 2**22 - 1
@@ -66,6 +68,7 @@ def awkward_cases(dtype):
         (Conv2DGradFilters(), x, dz),
         (ConvPoolGradFilters((3, 9)), x, bits, wins, W),
         (MaxPool((3, 9)), z),
+        (Softmax(), wide),
         (Sigmoid(), np.concatenate([np.arange(-800, 40, 0.5), [np.nan, np.inf]]).astype(dtype)),
         (FixedDot(), draw((520, 37), dtype), draw((37, 990), dtype)),  # of large tiles
         (FixedDot(), draw((20, 130), dtype), draw((130, 50), dtype)),
