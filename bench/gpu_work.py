@@ -54,7 +54,7 @@ def compare_kernels(arguments):
             if arguments.alone:
                 compute(*arrays)
                 continue
-            c = compile_function(variables, outputs, fused=False)(*arrays)
+            c = test_jax.compute_c(variables, outputs, arrays)
             for _ in range(arguments.turns):
                 found = [np.asarray(a) for a in compute(*arrays)]
                 try:

@@ -51,7 +51,8 @@ def main(quick=False, as_json=False, device="cpu"):
         Print one JSON document instead of text.
     """
     report, machine = verify(quick, device=device), describe_machine(device)
-    same = compare_bits(report.parameters_sha256)
+    # The record is of the cpu: beside our kernels, another device has XLA's code.
+    same = compare_bits(report.parameters_sha256) if device == "cpu" else {}
     n_passed = sum(check.passed for check in report.checks)
     version = machine["versions"]["deep_artists"] or ""
     revision = f"git {machine['revision']}" if machine["revision"] else ""
@@ -91,6 +92,7 @@ def main(quick=False, as_json=False, device="cpu"):
         print(f"\nThis machine:\n{format_machine(machine)}")
         print("\nSHA-256 of the parameters after ten steps; where it is the same, so is every bit:")
         for run, digest in report.parameters_sha256.items():
-            print(f"{run:<16}{digest}  {'the bits' if same[run] else 'not the bits'} on record")
+            record = {True: "  the bits on record", False: "  not the bits on record"}
+            print(f"{run:<16}{digest}{record.get(same.get(run), '')}")
         print(f"\nTo cite: {cite}")
     return int(n_passed < len(report.checks))

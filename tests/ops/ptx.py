@@ -4,7 +4,7 @@ Only what our kernels use is known; anything else is a KeyError or an AssertionE
 registers are a struct; at a barrier it returns, and goes on when all threads of the block have
 come to it. Run as a program, this computes the cases of test_jax.py so.
 
-    python tests/ptx.py kernels.ptx FOLDER    # writes FOLDER/float32.npz and float64.npz
+    python tests/ops/ptx.py kernels.ptx FOLDER    # writes FOLDER/float32.npz and float64.npz
 """
 
 import re

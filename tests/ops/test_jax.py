@@ -22,18 +22,21 @@ from deep_artists.artists.train import compile_steps, train
 from deep_artists.cli import main
 from deep_artists.evidence.check_artists import check_network, check_program
 from deep_artists.evidence.check_ops import check_one_pass, check_op
+from deep_artists.nn.convolution import convolve
+from deep_artists.nn.pooling import MODES, pool_2d
 from deep_artists.nn.stream import Stream
 from deep_artists.ops import device as devices
-from deep_artists.ops.compile import compile_function
+from deep_artists.ops.compile import compile_function, python_mode
 from deep_artists.ops.conv2d import Conv2D, Conv2DGradFilters, Conv2DGradInput
 from deep_artists.ops.conv_pool import ConvPool, ConvPoolGradFilters
 from deep_artists.ops.dot import FixedDot
 from deep_artists.ops.jax import ffi, linker, scan
 from deep_artists.ops.jax.scan import call
+from deep_artists.ops.kernel import KernelOp
 from deep_artists.ops.library import find_kernel
 from deep_artists.ops.max_pool import MaxPool
 from deep_artists.ops.sigmoid import Sigmoid, log_1m_sigmoid, log_sigmoid
-from deep_artists.ops.softmax import NegativeLogLikelihood
+from deep_artists.ops.softmax import NegativeLogLikelihood, Softmax
 from deep_artists.reference import golden
 
 RUN = {"recipe": "page", "n_epochs": 4, "batch_size": 10, "n_hidden": 20, "validation_frequency": 3}
@@ -52,6 +55,8 @@ def awkward_cases(dtype):
     z[2, 0] = -0.0
     wins = draw((4, 7, 7, 6), dtype, 2)
     wins[:, :, 1] = 0  # as where the rectifier is off
+    wide = tie(draw((4, 300), dtype))  # more columns than threads
+    wide[1, 0] = wide[2, 200] = np.nan
     x, dz = np.nan_to_num(x), tie(draw((4, 7, 22, 55), dtype, 3))
     bits = np.random.RandomState(4).randint(0, 2**31, (4, 7, 21, 2)).astype("uint32")
     bits[..., 1] &= 2**22 - 1
@@ -63,6 +68,7 @@ def awkward_cases(dtype):
         (Conv2DGradFilters(), x, dz),
         (ConvPoolGradFilters((3, 9)), x, bits, wins, W),
         (MaxPool((3, 9)), z),
+        (Softmax(), wide),
         (Sigmoid(), np.concatenate([np.arange(-800, 40, 0.5), [np.nan, np.inf]]).astype(dtype)),
         (FixedDot(), draw((520, 37), dtype), draw((37, 990), dtype)),  # of large tiles
         (FixedDot(), draw((20, 130), dtype), draw((130, 50), dtype)),
@@ -101,13 +107,17 @@ def call_c(node, arrays):
     return [ctypes.cast(z, ctypes.py_object).value for z in made]
 
 
+def compute_c(inputs, outputs, arrays):
+    values = dict(zip(inputs, arrays))
+    for node in io_toposort(inputs, outputs):
+        values |= zip(node.outputs, call_c(node, [values[x] for x in node.inputs]))
+    return [values[z] for z in outputs]
+
+
 def compute_all(dtype, device):
     inputs, outputs, arrays = build_all(dtype)
     if device == "cpu":
-        values = dict(zip(inputs, arrays))
-        for node in io_toposort(inputs, outputs):
-            values |= zip(node.outputs, call_c(node, [values[x] for x in node.inputs]))
-        return [values[z] for z in outputs]
+        return compute_c(inputs, outputs, arrays)
     function = compile_function(inputs, outputs, fused=False, device=device)
     return [np.asarray(a) for a in function(*arrays)]
 
@@ -277,12 +287,38 @@ def test_the_sigmoids_of_single_numbers_are_xla_s_own(dtype):
         np.testing.assert_allclose(found, expected, rtol=5 * eps, atol=eps)
 
 
+@pytest.mark.slow
+def test_the_pooling_and_convolutions_of_the_systems_run_on_a_device():
+    """Where they are made of our Ops, by the kernels of these; the rest is XLA's."""
+    x, W = pt.tensor4(shape=(2, 3, 9, 11)), pt.tensor4(shape=(4, 3, 3, 2))
+    outputs = [pool_2d(x, (3, 2), mode=mode) for mode in MODES]
+    outputs += [pool_2d(x, 3, stride=2, pad=1), pool_2d(x, 4, ignore_border=False)]
+    outputs += [convolve(x, W, pad=pad) for pad in ("valid", "half", "full")]
+    outputs += [convolve(x, W, stride=(2, 3), flip=False)]
+    outputs += pt.grad(sum((z**2).sum() for z in outputs), [x, W])
+    arrays = draw((2, 3, 9, 11), "float64"), draw((4, 3, 3, 2), "float64", 1)
+    expected = pytensor.function([x, W], outputs, mode=python_mode())(*arrays)
+    for a, b in zip(compile_function([x, W], outputs, device="jax-ffi")(*arrays), expected):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+def test_every_kernel_has_one_for_a_gpu():
+    """But for descent along a product in W's own memory: there XLA's own code follows the dot."""
+
+    def find(op_type):
+        return [op_type, *(found for sub in op_type.__subclasses__() for found in find(sub))]
+
+    names = {op_type.function for op_type in find(KernelOp)[1:]}
+    assert names == {*ffi.HANDLERS, "dot_descend"}
+
+
 def test_a_product_reads_transposes_as_they_lie():
     A, B = pt.fmatrices(2)
     step = compile_function([A, B], FixedDot()(A.T, B.T), device="jax-ffi").vm.jit_fn.step
     shapes = [jax.ShapeDtypeStruct(shape, "float32") for shape in ((3, 4), (2, 3))]
-    made = jax.jit(step).lower(*shapes).compile().as_text()
-    assert "deep_artists_dot" in made and " transpose(" not in made and " copy(" not in made
+    lowered = jax.jit(step).lower(*shapes).as_text()
+    columns_first = "dense<[0, 1]> : tensor<2xindex>"
+    assert f"operand_layouts = [{columns_first}, {columns_first}]" in lowered
 
 
 @pytest.fixture(scope="module")

@@ -121,13 +121,9 @@ def call_kernel(op, node, *arrays):
     for shape in [*shapes, *(shape for shape, _ in made + workspace)]:
         if math.prod(shape) > LARGEST:
             raise ValueError(f"{op}: an array of {shape} is too large; take a smaller minibatch")
-    numbers = op.find_numbers(node)
-    # XLA cannot lay out an empty matrix in another order.
-    turned = [
-        op.function == "dot" and is_transpose(x) and 0 not in a.shape
-        for x, a in zip(node.inputs, arrays)
-    ]
-    if op.function == "dot":
+    numbers, turned = op.find_numbers(node), [False] * len(arrays)
+    if op.function == "dot":  # XLA cannot lay out an empty matrix in another order
+        turned = [is_transpose(x) and 0 not in a.shape for x, a in zip(node.inputs, arrays)]
         numbers |= dict(zip(("turned_A", "turned_B"), turned))
     call = jax.ffi.ffi_call(
         f"deep_artists_{op.function}",

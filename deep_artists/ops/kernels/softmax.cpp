@@ -13,7 +13,7 @@ template <class Body> static void share_rows(npy_intp n, npy_intp k, const Body 
 
 // e = exp(row - max row); the compiler computes lanes of columns. Return the maximum.
 template <class T> static T exp_row(const T *row, npy_intp k, double *e) {
-    const T highest = find_highest(row, k);
+    const T highest = find_highest<T, npy_intp>(row, k, 1, 1);
     for (npy_intp j = 0; j < k; j++) e[j] = exp_((double)row[j] - (double)highest);
     return highest;
 }

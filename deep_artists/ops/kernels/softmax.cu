@@ -1,6 +1,7 @@
 // softmax over rows, its gradient, and the two of the negative log-likelihood of a label.
 //
-// A block has a row; its threads share the columns, and each one makes the row's sum by itself.
+// A block has a row; its threads share the columns, and each one makes the row's sum by itself:
+// the order of a sum is fixed, that of a maximum does not matter.
 
 #include "launch.cuh"
 
@@ -9,28 +10,38 @@
 // p = exp(x - max x) / sum, and with labels nll = log(sum) - (x_y - max x). A label that is no
 // column gives NaN. e (n, k): room for the exp.
 template <class T> struct Rows {
-    enum { THREADS = 32 };
-    typedef Nothing Shared;
-    typedef Nothing Local;
+    enum { THREADS = 128 };
+    struct Shared {
+        T highest[THREADS];
+    };
+    struct Local {
+        T highest;
+    };
 
     const T *x;
     const int32_t *y;  // or null
     T *nll, *p;
     double *e;
     Index k;
-    Index phases = 2;
+    Index phases = 3;
 
-    DEVICE void run(Index phase, Index i, int thread, Shared &, Local &) const {
-        const T *row = x + i * k, highest = k ? find_highest(row, k) : T(0);
+    DEVICE void run(Index phase, Index i, int thread, Shared &shared, Local &local) const {
+        const T *row = x + i * k;
         if (phase == 0) {
+            if (thread < k) shared.highest[thread] = find_highest<T, Index>(row, k, thread, THREADS);
+        } else if (phase == 1) {
+            const Index n = k < THREADS ? k : (Index)THREADS;
+            local.highest = n ? find_highest<T, Index>(shared.highest, n, 1, 1) : T(0);
             for (Index j = thread; j < k; j += THREADS)
-                e[i * k + j] = exp_((double)row[j] - (double)highest);
-            return;
+                e[i * k + j] = exp_((double)row[j] - (double)local.highest);
+        } else {
+            const double sum = add_up(e + i * k, k);
+            for (Index j = thread; j < k; j += THREADS) p[i * k + j] = (T)(e[i * k + j] / sum);
+            if (y && thread == 0) {
+                const bool known = y[i] >= 0 && y[i] < k;
+                nll[i] = known ? likelihood(sum, row[y[i]], local.highest) : (T)NAN;
+            }
         }
-        const double sum = add_up(e + i * k, k);
-        for (Index j = thread; j < k; j += THREADS) p[i * k + j] = (T)(e[i * k + j] / sum);
-        if (y && thread == 0)
-            nll[i] = y[i] >= 0 && y[i] < k ? likelihood(sum, row[y[i]], highest) : (T)NAN;
     }
 };
 
@@ -48,7 +59,7 @@ template <class T> static void nll(Call &call) {
 
 // dx = p (dp - sum(dp p))
 template <class T> struct RowsGrad {
-    enum { THREADS = 32 };
+    enum { THREADS = 128 };
     typedef Nothing Shared;
     typedef Nothing Local;
 

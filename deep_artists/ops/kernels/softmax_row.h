@@ -3,9 +3,10 @@
 #pragma once
 #include "exp_log.h"
 
-template <class T, class N> MATH_FUNCTION T find_highest(const T *row, N k) {
+// The highest of row[0] and every `step`-th entry from `first` on; NaN counts as row[0] alone.
+template <class T, class N> MATH_FUNCTION T find_highest(const T *row, N k, N first, N step) {
     T highest = row[0];
-    for (N j = 1; j < k; j++)
+    for (N j = first; j < k; j += step)
         if (row[j] > highest) highest = row[j];
     return highest;
 }
