@@ -67,7 +67,9 @@ def make_peers():
     for recipe, measured in found.items():
         cells = [f"`{recipe}`", []]
         for threads in (2, 1):
-            cells[1].append(f"{np.median(find_rounds(measured, 'deep_artists', threads)) * 1e3:.2f}")
+            cells[1].append(
+                f"{np.median(find_rounds(measured, 'deep_artists', threads)) * 1e3:.2f}"
+            )
         for peer in PEERS:
             times = []
             for threads in (2, 1):
@@ -83,9 +85,8 @@ def make_peers():
         [
             *lines,
             "",
-            "Two threads (one thread), float32, medians of rounds in which the programs take turns. "
-            + describe(first)
-            + f" {versions['torch']}.",
+            "Two threads (one thread), float32, medians of rounds in which the programs take "
+            f"turns. {describe(first)} {versions['torch']}.",
         ]
     )
 
