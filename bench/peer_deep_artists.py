@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from worker import serve
+import numpy as np
+from worker import BLOCK, serve
 
 
 def build(settings, x, y):
@@ -13,17 +14,20 @@ def build(settings, x, y):
     from deep_artists.artists.recipe import from_dict
     from deep_artists.artists.train import compile_steps
 
-    recipe = from_dict(settings["recipe"])
+    recipe, block = from_dict(settings["recipe"]), settings["variant"] == "block"
+    if block:  # an epoch is a block
+        times = BLOCK * recipe.batch_size // len(x)
+        x, y = np.tile(x, (times, 1)), np.tile(y, times)
     steps = compile_steps(recipe, settings["floatX"], [(x, y)] * 3, settings["device"])
     train_model, set_values = steps.train_model, steps.network.set_values
     if settings["device"] != "cpu":  # as the others, hand the cost to Python
         train_model = lambda index: float(steps.train_model(index))
     version = f"PyTensor {pytensor.__version__}"
-    if settings["variant"] == "block":  # an epoch a call, as train() trains on a GPU
+    if block:  # as train() trains on a GPU
 
         def take_steps(n):
-            for first in range(0, n, steps.n_batches[0]):
-                list(steps.train(range(min(n - first, steps.n_batches[0]))))
+            for _ in range(n // BLOCK):
+                list(steps.train(range(BLOCK)))
 
         return train_model, set_values, version, take_steps
     return train_model, set_values, version

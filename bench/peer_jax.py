@@ -1,10 +1,11 @@
-"""The step in JAX, one jitted function that gives its memory back to itself. Filters are stored
-flipped: XLA's convolution does not flip."""
+"""The step in JAX, one jitted function that gives its memory back to itself, or a scan of a block.
+Filters are stored flipped: XLA's convolution does not flip."""
 
 import os
 from functools import partial
 
-from worker import serve
+import numpy as np
+from worker import BLOCK, serve
 
 
 def build(settings, x, y):
@@ -32,7 +33,6 @@ def build(settings, x, y):
         cost += recipe["L2_softmax"] * jnp.sum(params["softmax_W"] ** 2)
         return cost + recipe["L2_conv"] * jnp.sum(params["conv_W"] ** 2)
 
-    @partial(jax.jit, donate_argnums=0)
     def update(params, x, y, index):
         xs = lax.dynamic_slice_in_dim(x, index * batch_size, batch_size)
         ys = lax.dynamic_slice_in_dim(y, index * batch_size, batch_size)
@@ -40,16 +40,35 @@ def build(settings, x, y):
         step = lambda p, g: p - recipe["learning_rate"] * g
         return cost, jax.tree.map(step, params, gradients)
 
+    update_once = jax.jit(update, donate_argnums=0)
+
+    @partial(jax.jit, donate_argnums=0)
+    def update_block(params, x, y):
+        def take_step(params, index):
+            cost, new = update(params, x, y, index)
+            return new, cost
+
+        return lax.scan(take_step, params, jnp.arange(BLOCK) % (len(x) // batch_size))
+
     def set_values(values):
         for name, value in values.items():
             params[name] = jnp.array(value[:, :, ::-1, ::-1] if name == "conv_W" else value)
 
     def train_model(index):
-        cost, new = update(params, x, y, index)
+        cost, new = update_once(params, x, y, index)
         params.update(new)
         return float(jax.block_until_ready((cost, new))[0])
 
-    return train_model, set_values, f"JAX {jax.__version__}"
+    def take_steps(n):
+        for _ in range(n // BLOCK):
+            new, costs = update_block(params, x, y)
+            params.update(new)
+            np.asarray(costs)
+
+    version = f"JAX {jax.__version__}"
+    if settings["variant"] == "block":
+        return train_model, set_values, version, take_steps
+    return train_model, set_values, version
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from peak import read_cpu
+from tables import describe_setup
+from worker import BLOCK
 
 from deep_artists.artists.network import NAMES, Network
 from deep_artists.artists.recipe import list_recipes, load_recipe
@@ -33,9 +35,14 @@ from deep_artists.artists.recipe import list_recipes, load_recipe
 PEERS = {  # name: environment, script, variant
     "deep_artists": ("deep_artists", "peer_deep_artists.py", ""),
     "deep_artists-block": ("deep_artists", "peer_deep_artists.py", "block"),
-    "torch": ("torch", "peer_torch.py", "eager"),
+    "torch": ("torch", "peer_torch.py", ""),
     "torch-compiled": ("torch", "peer_torch.py", "compiled"),
+    "torch-graph": ("torch", "peer_torch.py", "graph"),
+    "torch-compiled-graph": ("torch", "peer_torch.py", "compiled graph"),
+    "torch-graph-block": ("torch", "peer_torch.py", "graph block"),
+    "torch-compiled-graph-block": ("torch", "peer_torch.py", "compiled graph block"),
     "jax": ("jax", "peer_jax.py", ""),
+    "jax-block": ("jax", "peer_jax.py", "block"),
     "theano-1.0.5": ("theano105", "peer_theano.py", ""),
     "theano-0.6": ("theano06", "peer_theano.py", ""),
 }
@@ -62,10 +69,12 @@ class Worker:
     def __init__(self, name, threads, python, folder, device):
         _, script, variant = PEERS[name]
         self.name, self.threads, self.rounds = name, threads, []
+        self.least = BLOCK if "block" in variant else 3  # steps of a round
         pools = dict(
             OMP_NUM_THREADS=str(threads),
             OPENBLAS_NUM_THREADS="1",
             TORCHINDUCTOR_COMPILE_THREADS="1",
+            XLA_PYTHON_CLIENT_PREALLOCATE="false",  # else the first JAX takes most of the GPU
         )
         self.process = subprocess.Popen(
             [
@@ -154,10 +163,16 @@ def start_workers(arguments, folder, started):
 
 def take_turns(workers, rounds):
     """Fill in every worker's rounds; the order turns by one each round."""
-    steps = {w: int(np.clip(ROUND_S / w.run_round(3)[0], 3, 100)) for w in workers}
+    steps = {w: count_steps(w) for w in workers}
     for i in range(rounds):
         for worker in workers[i % len(workers) :] + workers[: i % len(workers)]:
             worker.rounds.append(worker.run_round(steps[worker]))
+
+
+def count_steps(worker):
+    """Return the steps of a worker's rounds: what fits into ROUND_S, in whole blocks."""
+    fitting = ROUND_S / worker.run_round(worker.least)[0] / worker.least
+    return worker.least * int(np.clip(fitting, 1, 30))
 
 
 def quartiles(values):
@@ -193,6 +208,12 @@ def make_table(workers):
     return "\n".join(lines)
 
 
+def list_peers(device):
+    """Return the names of the peers of a device; only CUDA has graphs."""
+    left_out = {"cpu": ("graph", "block"), "cuda": ("theano",)}.get(device, ("theano", "graph"))
+    return [name for name in PEERS if not any(word in name for word in left_out)]
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", default="page", choices=list_recipes())
@@ -216,11 +237,7 @@ def parse_arguments():
     arguments = parser.parse_args()
     if arguments.device != "cpu":
         arguments.threads = [1]
-    arguments.peers = arguments.peers or [
-        name
-        for name in PEERS
-        if not name.startswith("theano" if arguments.device != "cpu" else "deep_artists-")
-    ]
+    arguments.peers = arguments.peers or list_peers(arguments.device)
     found = {"deep_artists": [sys.executable]}
     for environment, _, _ in PEERS.values():
         python = HERE / ".peers" / environment / "bin" / "python"
@@ -237,6 +254,8 @@ def main():
     if arguments.batch:
         recipe = recipe.replace(batch_size=arguments.batch)
     started = []
+    # As Ctrl-C does: workers that are stopped would stay.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory() as folder:
         make_workload(folder, recipe, arguments.floatX)
         try:
@@ -273,7 +292,12 @@ def main():
         )
         for w in workers
     ]
-    out.write_text(json.dumps(dict(title=title, results=results, left_out=left_out)) + "\n")
+    out.write_text(
+        json.dumps(
+            dict(title=title, machine=describe_setup(), results=results, left_out=left_out)
+        )
+        + "\n"
+    )
     return int(any(not reason.startswith("absent;") for reason in left_out.values()))
 
 

@@ -79,9 +79,9 @@ def main():
             found[what] = {"processor_s": processor, "clock_s": wall}
             print(f"{what:<22}{processor:>14.1f}{wall:>10.1f}", flush=True)
     if arguments.json:
-        from deep_artists.evidence.machine import describe_machine
+        from tables import describe_setup
 
-        arguments.json.write_text(json.dumps({"found": found, "machine": describe_machine()}))
+        arguments.json.write_text(json.dumps({"found": found, "machine": describe_setup()}))
 
 
 if __name__ == "__main__":

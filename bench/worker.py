@@ -3,7 +3,8 @@
 A peer's script calls ``serve(build)``. ``build(settings, x, y)`` returns three things, or four:
 ``train_model(index)`` makes one update from minibatch `index` and returns its cost as a number;
 ``set_values(values)`` sets the parameters from arrays by the names of `artists.recipe`; the
-version is a text; ``take_steps(n)`` makes n updates in few calls, and is timed where there is one.
+version is a text; ``take_steps(n)`` makes n updates, a multiple of BLOCK, in calls of BLOCK updates
+between which nothing goes to Python, and is timed where there is one.
 
 The answers, a JSON text a line, go to stdout; first the versions and the costs of ten steps, then
 for every number k that comes by stdin the seconds of each of k steps, and of processor time (of
@@ -19,6 +20,7 @@ from timeit import default_timer
 import numpy as np
 
 N_COSTS = 10
+BLOCK = 64
 
 
 def serve(build):

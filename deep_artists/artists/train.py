@@ -54,7 +54,7 @@ def train(
         checkpoint from another device resumes too, but the bits differ.
     device : {'cpu', 'cuda'}
         See `ops.device.check_device`. On another device than the cpu, all iterations up to the
-        next printed line or validation are one call, unless the set is read in blocks.
+        next printed line, validation or block of a set that is read in blocks are one call.
     memory_mb : float, optional
         Megabytes (10 ** 6 bytes) that the patches may take in memory. A larger set is read in
         blocks and, if the recipe shuffles, in another order: see `nn.stream`.

@@ -93,43 +93,50 @@ class Steps:
         self.n_batches = [split.n // batch_size for split in splits]
         index = pt.lscalar("index")
         outputs = network.cost, network.errors, network.errors
-        self.train_model, self.validate_model, self.test_model = (
-            split.wrap(self.compile(index, output, split, updates))
+        self.functions = [
+            self.compile(index, output, split, updates)
             for split, output, updates in zip(splits, outputs, (network.updates(), [], []))
+        ]
+        self.train_model, self.validate_model, self.test_model = map(
+            self.wrap, self.functions, splits
         )
 
     def compile(self, index, output, split, updates):
-        """Compile minibatch index -> output."""
+        """Compile index -> output; the index counts minibatches in what of a split is in memory."""
         givens = minibatch(self.network, split, index, self.device)
-        function = compile_function(
-            [index], output, givens=givens, updates=updates, device=self.device
-        )
+        return compile_function([index], output, givens=givens, updates=updates, device=self.device)
+
+    def wrap(self, function, split):
+        """Return the function of a minibatch's index in the whole split."""
         if self.device == "cpu" or not self.streamed:
-            return function
+            return split.wrap(function)
         from ..ops.jax.scan import call
 
-        return partial(call, function)
+        return split.wrap(partial(call, function))
 
-    def each(self, function, indices):
-        """Return a cost or error for each minibatch of a range: as they are asked for on the cpu
-        or from a stream, all in one call on another device."""
-        if self.device == "cpu" or self.streamed:
-            return map(function, indices)
+    def each(self, i, indices):
+        """Return a cost or error for each minibatch of a range of split i: as they are asked for
+        on the cpu, all in one call on another device, or all of a stream's block."""
+        function, split = self.functions[i], self.splits[i]
+        if self.device == "cpu":
+            return map(split.wrap(function), indices)
         from ..ops.jax.scan import call_each
 
-        return call_each(function, indices)
+        if not self.streamed:
+            return call_each(function, indices)
+        return (value for part in split.divide(indices) for value in call_each(function, part))
 
     def train(self, indices):
         """Train on a range of minibatches; return their costs."""
-        return self.each(self.train_model, indices)
+        return self.each(0, indices)
 
     def validate(self):
         """Return the mean error of the whole validation minibatches."""
-        return float(np.mean(list(self.each(self.validate_model, range(self.n_batches[1])))))
+        return float(np.mean(list(self.each(1, range(self.n_batches[1])))))
 
     def test(self):
         """Return the mean error of the whole test minibatches."""
-        return float(np.mean(list(self.each(self.test_model, range(self.n_batches[2])))))
+        return float(np.mean(list(self.each(2, range(self.n_batches[2])))))
 
     def start_epoch(self, epoch):
         """Go over to the order of an epoch."""

@@ -93,6 +93,16 @@ class Stream:
             self.load_block(self.epoch, block)
         return index - block * in_block
 
+    def divide(self, indices):
+        """Bring in each block of a range of minibatches; yield the range of their indices there."""
+        in_block = self.chunks * self.chunk // self.batch_size
+        while indices:
+            first = self.locate(indices.start)
+            last = self.present[1] == self.n_blocks - 1  # it holds the rest as well
+            n = len(indices) if last else min(len(indices), in_block - first)
+            yield range(first, first + n)
+            indices = indices[n:]
+
     def load_block(self, *wanted):
         """Put the block (epoch, block) in place, and have the one after it read."""
         if self.coming is None or self.coming[0] != wanted:

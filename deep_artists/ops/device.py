@@ -58,12 +58,7 @@ def check_device(device):
 
 
 def find_jax_device(device):
-    """Return JAX's device of that name; it gives the same bits on every run."""
-    # Read once, when JAX first looks for devices.
-    if "xla_gpu_deterministic_ops" not in os.environ.get("XLA_FLAGS", ""):
-        os.environ["XLA_FLAGS"] = " ".join(
-            filter(None, [os.environ.get("XLA_FLAGS"), "--xla_gpu_deterministic_ops=true"])
-        )
+    """Return JAX's device of that name."""
     import jax
 
     platform = "cuda" if device == "cuda" else "cpu"

@@ -19,10 +19,11 @@ def make_params_type(int_params):
 class KernelOp(COp):
     """An Op computed by a function of a kernel: ``function(inputs, &outputs, int_params)``.
 
-    A subclass names `source`, `function` and in `int_params` those of its attributes, integers,
-    that follow the arrays. The function comes from a library for the dtype of the first input; it
-    returns non-zero with a Python exception set when the shapes do not fit. The C code that
-    PyTensor compiles only calls its address, so it depends on no kernel.
+    A subclass names `source`, `function` and in `int_params` the integers that follow the arrays,
+    attributes of it unless `find_numbers` finds them elsewhere. The function comes from a library
+    for the dtype of the first input; it returns non-zero with a Python exception set when the
+    shapes do not fit. The C code that PyTensor compiles only calls its address, so it depends on no
+    kernel.
     """
 
     source: str
@@ -38,7 +39,11 @@ class KernelOp(COp):
     def get_params(self, node):
         """Return the kernel's address and the integers, for C code."""
         address = find_kernel(self.source, self.function, node.inputs[0].type.dtype)
-        return self.params_type.get_params(self, kernel=address)
+        return self.params_type.get_params(kernel=address, **self.find_numbers(node))
+
+    def find_numbers(self, node):
+        """Return the integers that follow the arrays, by name."""
+        return {name: getattr(self, name) for name in self.int_params}
 
     def c_compile_args(self, **kwargs):
         # Contraction would tie the last bit to the processor.

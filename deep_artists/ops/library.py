@@ -66,10 +66,10 @@ def make_command(source, dtype):
 
 
 @cache
-def hash_sources():
-    """Return a hash of the C++ sources."""
+def hash_sources(*patterns):
+    """Return a hash of the sources whose names fit one of the patterns."""
     digest = hashlib.sha256()
-    for path in sorted([*KERNELS.glob("*.cpp"), *KERNELS.glob("*.h")]):
+    for path in sorted(path for pattern in patterns for path in KERNELS.glob(pattern)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -77,7 +77,7 @@ def hash_sources():
 def name_library(source, dtype):
     """Return the path of a library, whether it is there or not."""
     made_of = (
-        hash_sources(),
+        hash_sources("*.cpp", "*.h"),
         make_command(source, dtype)[1:],
         pytensor.config.gcc_version_str,
         sys.implementation.cache_tag,
@@ -97,22 +97,40 @@ def compile_library(source, dtype):
         If there is no compiler, or it fails; what it printed is kept in a file.
     """
     library = name_library(source, dtype)
+    needs = "a working g++ and Python's headers are needed (Debian: apt install g++ python3-dev)"
+    return make_library(library, make_command(source, dtype), f"the kernel {source}", needs)
+
+
+def make_library(library, command, what, needs):
+    """Return a library, made by a command where it is not there yet, by one process at a time.
+
+    Parameters
+    ----------
+    library : Path
+    command : list of str
+        All but ``-o`` and a name.
+    what, needs : str
+        What is compiled, and what that needs, for the error.
+
+    Raises
+    ------
+    RuntimeError
+        If the command fails; what it printed is kept in a file.
+    """
     if library.exists():
         return library
     library.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(library.with_suffix(".lock")):
         if library.exists():  # another process compiled it meanwhile
             return library
-        command = make_command(source, dtype)
         with new_file(library) as file:
             done = subprocess.run([*command, "-o", file.name], capture_output=True, text=True)
             if done.returncode:
                 log = library.with_suffix(".log")
                 log.write_text(f"{shlex.join(command)}\n\n{done.stdout}{done.stderr}")
                 raise RuntimeError(
-                    f"{command[0]} could not compile the kernel {source} (status "
-                    f"{done.returncode}): see {log}; a working g++ and Python's headers are "
-                    "needed (Debian: apt install g++ python3-dev)"
+                    f"{command[0]} could not compile {what} (status {done.returncode}): see {log}; "
+                    f"{needs}"
                 )
     return library
 

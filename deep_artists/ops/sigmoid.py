@@ -13,29 +13,14 @@ from pytensor.tensor import as_tensor_variable
 from pytensor.tensor.elemwise import Elemwise
 
 from .kernel import KernelOp
-from .library import KERNELS, find_kernel
+from .library import KERNELS
 
 # dtype -> sigmoid is 0 below and 1 above; softplus(a) is 0 below and a above
 THRESHOLDS = {"float64": (-709, 19, -745, 16), "float32": (-88, 15, -103, 14)}
 
-MATH = (
-    """
-#include <cmath>
-#include <cstdint>
-#include <cstring>
-"""
-    + (KERNELS / "exp_log.h").read_text()
-    + """
-static inline double theano_sigmoid(double a, double low, double high) {
-    const double z = 1.0 / (1.0 + exp_(-a));
-    return a < low ? 0.0 : a > high ? 1.0 : z;
-}
-
-static inline double theano_softplus(double a, double low, double high) {
-    const double e = exp_(a), u = 1.0 + e;  // log1p(e), without what 1 + e rounds away
-    return a < low ? 0.0 : a > high ? a : u == 1.0 ? e : log_(u) * (e / (u - 1.0));
-}
-"""
+MATH = "\n".join(
+    ["#include <cmath>", "#include <cstdint>", "#include <cstring>"]
+    + [(KERNELS / name).read_text() for name in ("exp_log.h", "sigmoid.h")]
 )
 
 
@@ -99,11 +84,9 @@ class Sigmoid(KernelOp):
             raise TypeError(f"sigmoid: a float32 or float64 tensor is needed, found {a.type}")
         return Apply(self, [a], [a.type()])
 
-    def get_params(self, node):
-        dtype = node.inputs[0].type.dtype
-        low, high, _, _ = THRESHOLDS[dtype]
-        address = find_kernel(self.source, self.function, dtype)
-        return self.params_type.get_params(kernel=address, low=low, high=high)
+    def find_numbers(self, node):
+        low, high, _, _ = THRESHOLDS[node.inputs[0].type.dtype]
+        return {"low": low, "high": high}
 
     def perform(self, node, inputs, outputs, params=None):
         outputs[0][0] = compute_sigmoid(inputs[0])

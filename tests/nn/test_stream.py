@@ -104,6 +104,17 @@ def test_stored_order_is_kept(tmp_path, n, batch_size):
         np.testing.assert_array_equal(rows.ravel(), np.arange(rows.size))
 
 
+@pytest.mark.parametrize("n, batch_size", [(2000, 10), (1999, 7), (100, 30)])
+def test_a_range_is_divided_into_those_of_its_blocks(tmp_path, n, batch_size):
+    stream = Stream(number_rows(tmp_path / "x.npy", n), np.arange(n), batch_size, 3, 1, "float32")
+    first, last = 1, n // batch_size
+    rows = []
+    for part in stream.divide(range(first, last)):
+        rows += [stream.x.get_value()[i * batch_size, 0] for i in part]
+    np.testing.assert_array_equal(rows, np.arange(first, last) * batch_size)
+    assert list(stream.divide(range(2, 2))) == []
+
+
 def test_an_error_while_reading_ahead_is_raised(tmp_path, monkeypatch):
     x = number_rows(tmp_path / "x.npy", 1000)
     stream = Stream(x, np.arange(1000), 10, 1, 1, "float32")

@@ -159,9 +159,10 @@ def translate_line(words, operands, offsets):
             space = {"global": "(char *)", "shared": "shared + (int32_t)"}[modes[0]]
             start = space + value(base, offsets)
         pointer = f"(({kind} *)({start} + {offset or 0}))"
-        if "v2" in modes:
-            pair = re.findall(r"%\w+", operands[0])
-            return " ".join(f"{value(v, offsets)} = {pointer}[{i}];" for i, v in enumerate(pair))
+        if {"v2", "v4"} & {*modes}:
+            assert op == "ld", words
+            each = re.findall(r"%\w+", operands[0])
+            return " ".join(f"{value(v, offsets)} = {pointer}[{i}];" for i, v in enumerate(each))
         if op == "st":
             return f"*{pointer} = {value(operands[1], offsets)};"
         return f"{value(operands[0], offsets)} = *{pointer};"  # C widens as PTX does
@@ -185,8 +186,9 @@ def translate_line(words, operands, offsets):
     elif op == "fma":
         e = f"{'fmaf' if kind == 'float' else 'fma'}({', '.join(v)})"
     elif op == "mul" and modes[0] in ("wide", "hi"):
-        assert words[-1] == "s32", words
-        e = f"(int64_t){typed[0]} * {typed[1]}" + (" >> 32" if modes[0] == "hi" else "")
+        wide = C_TYPES[f"{words[-1][0]}{2 * int(words[-1][1:])}"]
+        assert modes[0] == "wide" or words[-1] == "s32", words
+        e = f"({wide}){typed[0]} * ({wide}){typed[1]}" + (" >> 32" if modes[0] == "hi" else "")
     elif op == "mad":
         e = f"({unsigned}){v[0]} * ({unsigned}){v[1]} + ({unsigned}){v[2]}"
     elif op in ("add", "sub", "mul", "and", "or", "xor"):
@@ -223,9 +225,17 @@ def translate_line(words, operands, offsets):
         rounding = {"rni": "nearbyint", "rzi": "rzi"}.get(modes[0], f"({C_TYPES[modes[-2]]})")
         assert "rni" not in modes and "rzi" not in modes or modes[-1] == "f64", words
         e = f"{rounding}({typed[0]})"
+    elif op == "shf":
+        assert modes == ["l", "wrap", "b32"], words
+        e = f"((uint64_t){v[1]} << 32 | (uint32_t){v[0]}) << ((uint32_t){v[2]} & 31) >> 32"
     else:
-        e = {"brev": f"brev({v[0]})", "bfind": f"{v[0]} ? __builtin_clz({v[0]}) : -1"}[op]
-        assert op == "brev" or modes == ["shiftamt", "u32"], words
+        how, e = {
+            "brev": ("b32", f"brev({v[0]})"),
+            "bfind": ("shiftamt.u32", f"{v[0]} ? __builtin_clz({v[0]}) : -1"),
+            "popc": ("b32", f"__builtin_popcount({v[0]})"),
+            "rcp": ("rn.f64", f"1 / {v[0]}"),
+        }[op]
+        assert how == ".".join(modes), words
     return f"{to} = {e};"
 
 

@@ -53,7 +53,7 @@ def test_a_compiler_that_fails_is_one_sentence_and_a_log(monkeypatch, tmp_path):
 def test_another_source_or_flag_is_another_library(monkeypatch):
     here = library.name_library("dot.cpp", "float32")
     assert here != library.name_library("dot.cpp", "float64")
-    monkeypatch.setattr(library, "hash_sources", lambda: "changed")
+    monkeypatch.setattr(library, "hash_sources", lambda *patterns: "changed")
     assert here != library.name_library("dot.cpp", "float32")
 
 

@@ -1,26 +1,26 @@
 """The Ops as calls of our CUDA kernels, through XLA's foreign function interface.
 
-The kernels in ``kernels/*.cu`` are compiled on first use, for the device 'cuda' by nvcc and for
-'jax-ffi', the host, by g++, and kept beside PyTensor's compiled modules. They give the bits of
+The kernels in ``kernels/*.cu`` are compiled on first use, by nvcc for the GPU at hand or by g++ for
+the host, the device 'jax-ffi', and kept beside PyTensor's compiled modules. They give the bits of
 the C code. Importing this module imports jax.
 """
 
 import ctypes
 import hashlib
 import math
-import shlex
 import subprocess
 from functools import cache
 from pathlib import Path
 
 import jax
+import jaxlib
 import numpy as np
 import pytensor
+from pytensor.tensor.elemwise import DimShuffle
 
-from ...data.files import new_file
-from ..device import find_compiler
+from ..device import find_compiler, find_jax_device
 from ..isa import read_cpuinfo
-from ..library import KERNELS
+from ..library import KERNELS, hash_sources, make_library
 
 HANDLERS = (
     "conv2d",
@@ -31,46 +31,50 @@ HANDLERS = (
     "conv_pool",
     "conv_pool_grad",
     "dot",
+    "sigmoid",
     "softmax",
     "softmax_grad",
     "nll",
     "nll_grad",
 )
 
-# Contraction would change the bits. Machine code for 8.x and 9.0; for 7.5, and for what comes after
-# 9.0, PTX that the driver compiles.
-NVCC_FLAGS = (
-    "-O3",
-    "-std=c++17",
-    "--fmad=false",
-    "--threads=0",
-    "-shared",
-    "-Xcompiler=-fPIC",
-    "-gencode=arch=compute_75,code=compute_75",
-    "-gencode=arch=compute_80,code=sm_80",
-    "-gencode=arch=compute_90,code=[sm_90,compute_90]",
-)
+# Contraction would change the bits.
+NVCC_FLAGS = ("-O3", "-std=c++17", "--fmad=false", "-shared", "-Xcompiler=-fPIC")
 HOST_FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-shared", "-fPIC", "-x", "c++")
 
 LARGEST = 2**31 - 2**16  # elements that a kernel can count
+TILE_ROWS, TILE_COLUMNS = 16, 32  # of the map, that a block of ConvolvePool makes
+GROUP = 256  # samples that a block of SumTree adds
 
 
-def make_command(device):
-    """Return the command that compiles the kernels, but for the name of what it makes."""
-    flags = list(NVCC_FLAGS if device == "cuda" else HOST_FLAGS)
-    if device != "cuda" and "fma" in read_cpuinfo()[0]:
-        flags.append("-mfma")  # the same numbers as without, sooner
-    include = ["-isystem", jax.ffi.include_dir()]
-    return [find_compiler(device), *flags, *include, str(KERNELS / "kernels.cu")]
-
-
-@cache
-def compile_kernels(device):
-    """Return the library of the kernels, compiling it where it is not there yet.
+def make_command(device, architecture=None):
+    """Return the command that compiles the kernels, but for the name of what it makes.
 
     Parameters
     ----------
     device : {'cuda', 'jax-ffi'}
+    architecture : str, optional
+        For 'cuda', the two digits of the GPU's compute capability, as '90'. Machine code is made
+        for it: a driver older than nvcc does not load nvcc's PTX.
+    """
+    include = ["-isystem", jax.ffi.include_dir()]
+    if device == "cuda":
+        flags = [*NVCC_FLAGS, f"-gencode=arch=compute_{architecture},code=sm_{architecture}"]
+    else:
+        flags = list(HOST_FLAGS)
+        if "fma" in read_cpuinfo()[0]:
+            flags.append("-mfma")  # the same numbers as without, sooner
+    return [find_compiler(device), *flags, *include, str(KERNELS / "kernels.cu")]
+
+
+@cache
+def compile_kernels(device, architecture=None):
+    """Return the library of the kernels, compiling it where it is not there yet.
+
+    Parameters
+    ----------
+    device, architecture
+        As of `make_command`.
 
     Returns
     -------
@@ -79,33 +83,29 @@ def compile_kernels(device):
     Raises
     ------
     RuntimeError
-        If there is no compiler, or it fails.
+        If there is no compiler, or it fails; what it printed is kept in a file.
     """
-    command = make_command(device)
-    version = subprocess.run([command[0], "--version"], capture_output=True, text=True).stdout
-    digest = hashlib.sha256(repr((command, version, jax.__version__)).encode())
-    for path in sorted([*KERNELS.glob("*.cu*"), KERNELS / "exp_log.h"]):
-        digest.update(path.read_bytes())
+    command = make_command(device, architecture)
+    made_of = (
+        hash_sources("*.cu", "*.cuh", "*.h"),
+        command,
+        subprocess.run([command[0], "--version"], capture_output=True, text=True).stdout,
+        jaxlib.__version__,  # whose headers they include
+    )
+    digest = hashlib.sha256(repr(made_of).encode()).hexdigest()
     folder = Path(pytensor.config.base_compiledir) / "deep_artists"
-    library = folder / f"kernels-{device}-{digest.hexdigest()[:32]}.so"
-    if not library.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with new_file(library) as file:
-            done = subprocess.run([*command, "-o", file.name], capture_output=True, text=True)
-            if done.returncode:
-                lines = (done.stderr + done.stdout).splitlines() or [f"status {done.returncode}"]
-                reason = next((line for line in lines if "error" in line), lines[-1])
-                raise RuntimeError(
-                    f"{command[0]} could not compile the kernels ({reason}); by itself: "
-                    f"{shlex.join([*command, '-o', 'kernels.so'])}"
-                )
-    return library
+    needs = "nvcc must know the GPU" if device == "cuda" else "a working g++ is needed"
+    return make_library(
+        folder / f"kernels-{device}-{digest[:24]}.so", command, "the kernels", needs
+    )
 
 
 @cache
-def register_kernels(device):
-    """Compile the kernels and make them known to XLA."""
-    library = ctypes.CDLL(str(compile_kernels(device)))
+def register_kernels(device, architecture=None):
+    """Compile the kernels and make them known to XLA; by default for the GPU at hand."""
+    if device == "cuda" and architecture is None:
+        architecture = find_jax_device(device).compute_capability.replace(".", "")
+    library = ctypes.CDLL(str(compile_kernels(device, architecture)))
     platform = "CUDA" if device == "cuda" else "cpu"
     for handler in HANDLERS:
         name = f"deep_artists_{handler}"
@@ -121,12 +121,27 @@ def call_kernel(op, node, *arrays):
     for shape in [*shapes, *(shape for shape, _ in made + workspace)]:
         if math.prod(shape) > LARGEST:
             raise ValueError(f"{op}: an array of {shape} is too large; take a smaller minibatch")
+    numbers = op.find_numbers(node)
+    # XLA cannot lay out an empty matrix in another order.
+    turned = [
+        op.function == "dot" and is_transpose(x) and 0 not in a.shape
+        for x, a in zip(node.inputs, arrays)
+    ]
+    if op.function == "dot":
+        numbers |= dict(zip(("turned_A", "turned_B"), turned))
     call = jax.ffi.ffi_call(
         f"deep_artists_{op.function}",
         [jax.ShapeDtypeStruct(*result) for result in made + workspace],
+        input_layouts=[(1, 0) if t else None for t in turned],
     )
-    results = call(*arrays, **{name: np.int64(getattr(op, name)) for name in op.int_params})
+    results = call(*arrays, **{name: np.int64(value) for name, value in numbers.items()})
     return results[0] if len(made) == 1 else tuple(results[: len(made)])
+
+
+def is_transpose(variable):
+    """Return whether a matrix is the transpose of another, which the kernel can read as it lies."""
+    op = variable.owner and variable.owner.op
+    return isinstance(op, DimShuffle) and tuple(op.new_order) == (1, 0)
 
 
 def list_workspace(op, shapes, dtype):
@@ -136,14 +151,12 @@ def list_workspace(op, shapes, dtype):
     if op.function == "conv_pool":
         (n, _, height, width), (filters, _, kh, kw) = shapes
         rows, columns = height - kh + 1, width - kw + 1
-        tops = (n, filters, rows // op.pool_h, columns // op.pool_w * op.pool_w)
+        whole = columns // op.pool_w * op.pool_w
+        if op.pool_h <= TILE_ROWS and whole <= TILE_COLUMNS:
+            return []
+        tops = (n, filters, rows // op.pool_h, whole)
         return [((n, filters, rows, columns), dtype), (tops, dtype)]
     if op.function in ("conv2d_grad_filters", "conv_pool_grad"):
-        if op.function == "conv2d_grad_filters":
-            n, filters, rows, columns = shapes[1]
-        else:
-            n, filters, rows, columns = shapes[2]
-            rows, columns = rows * op.pool_h, columns * op.pool_w
-        cells = (filters, n * rows * columns)
-        return [(cells, "int32"), (cells, dtype), ((filters,), "int32")]
+        (n, *_), dW = shapes[0], op.infer_shape(shapes)[0]
+        return [((n, *dW), dtype), ((-(-n // GROUP), *dW), dtype)]
     return []

@@ -24,9 +24,10 @@ from ..dot import FixedDot
 from ..max_pool import MaxPool, MaxPoolGrad
 from ..rectify import Rectify
 from ..rewrites import add_rewrites
+from ..sigmoid import LogOneMinusSigmoid, LogSigmoid, ScalarSigmoid, Sigmoid
 from ..softmax import NegativeLogLikelihood, NegativeLogLikelihoodGrad, Softmax, SoftmaxGrad
 from . import ffi, lowerings
-from .scan import keep_on_device
+from .scan import SAME_BITS, keep_on_device
 
 jax.config.update("jax_enable_x64", True)  # PyTensor's dispatch, just imported, sets it by floatX
 jax.config.update("jax_default_matmul_precision", "highest")
@@ -35,7 +36,7 @@ jax.config.update("jax_default_matmul_precision", "highest")
 # The shapes of an Op's inputs -> what must be equal; the C code checks the same.
 FITS = {
     Conv2D: lambda op, x, W: (x[1] == W[1], fits_in(W, x)),
-    Conv2DGradInput: lambda op, W, dz: (W[0] == dz[1],),
+    Conv2DGradInput: lambda op, W, dz: (W[0] == dz[1], W[2] >= 1, W[3] >= 1),
     Conv2DGradFilters: lambda op, x, dz: (x[0] == dz[0], fits_in(dz, x)),
     MaxPool: lambda op, z: (),
     MaxPoolGrad: lambda op, z, p, dp: (pooled(op, z) == p == dp,),
@@ -46,6 +47,7 @@ FITS = {
         ConvPool(op.ds).infer_shape([x, W]) == [dp, winners],
     ),
     FixedDot: lambda op, A, B: (A[1] == B[0],),
+    Sigmoid: lambda op, a: (),
     Softmax: lambda op, x: (),
     SoftmaxGrad: lambda op, dp, p: (dp == p,),
     NegativeLogLikelihood: lambda op, x, y: (y == x[:1],),
@@ -84,6 +86,14 @@ def lower_rectify(op, **kwargs):
     return lambda v: jnp.where(v <= 0, jnp.zeros_like(v), v)
 
 
+# One by one, in XLA's own code, wherever XLA fuses them.
+jax_funcify.register(ScalarSigmoid)(lambda op, **kwargs: lowerings.theano_sigmoid)
+jax_funcify.register(LogSigmoid)(lambda op, **kwargs: lambda a: -lowerings.theano_softplus(-a))
+jax_funcify.register(LogOneMinusSigmoid)(
+    lambda op, **kwargs: lambda a: -lowerings.theano_softplus(a)
+)
+
+
 @jax_funcify.register(Sum)
 def lower_sum(op, node, **kwargs):
     """Sum in the accumulator's dtype, as C does; PyTensor's own lowering keeps that dtype."""
@@ -102,7 +112,7 @@ class DeviceLinker(JAXLinker):
         return super().fgraph_convert(fgraph, lowering=self.lowering, **kwargs)
 
     def jit_compile(self, step):
-        jitted = super().jit_compile(step)
+        jitted = jax.jit(step, compiler_options=SAME_BITS)
 
         def call(*values):
             with jax.default_device(self.device):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ..max_pool import split_windows
+from ..sigmoid import THRESHOLDS
 
 NCHW = ("NCHW", "OIHW", "NCHW")
 
@@ -71,6 +72,20 @@ def conv_pool_grad(op, x, winners, dp, W):
 
 def dot(op, A, B):
     return jnp.dot(A, B, precision=lax.Precision.HIGHEST)
+
+
+def sigmoid(op, a):
+    return theano_sigmoid(a)
+
+
+def theano_sigmoid(a):
+    low, high, _, _ = THRESHOLDS[str(a.dtype)]
+    return jnp.where(a < low, 0, jnp.where(a > high, 1, 1 / (1 + jnp.exp(-a))))
+
+
+def theano_softplus(a):
+    _, _, low, high = THRESHOLDS[str(a.dtype)]
+    return jnp.where(a < low, 0, jnp.where(a > high, a, jnp.log1p(jnp.exp(a))))
 
 
 def softmax(op, x):

@@ -19,22 +19,26 @@ template <class T> static void conv2d_grad_input(Call &call) {
     call.launch(convolve, convolve.blocks(shape[0]));
 }
 
-template <class T> struct GradientRows {
+template <class T> struct Gradient {
     const T *dz;
-    Index filters, rows, columns;
-    template <class Body>
-    DEVICE void visit(Index sample, Index filter, Index row, const Body &body) const {
-        const T *d = dz + ((sample * filters + filter) * rows + row) * columns;
-        for (Index c = 0; c < columns; c++)
-            if (d[c] != 0) body(c, d[c]);
+    Index filters, rows, columns, words;
+    DEVICE T g(Index sample, Index filter, Index row, Index column) const {
+        return dz[((sample * filters + filter) * rows + row) * columns + column];
+    }
+    DEVICE uint32_t word(Index sample, Index filter, Index row, Index w) const {
+        uint32_t word = 0;
+        for (int b = 0; b < 32; b++)
+            if (w * 32 + b < columns)
+                word |= (uint32_t)(g(sample, filter, row, w * 32 + b) != 0) << b;
+        return word;
     }
 };
 
 // dW from x and dz
 template <class T> static void conv2d_grad_filters(Call &call) {
     const Index filters = call.dim(1, 1), rows = call.dim(1, 2), columns = call.dim(1, 3);
-    grad_filters<T>(call, GradientRows<T>{call.in<T>(1), filters, rows, columns}, rows,
-                    call.dim(1, 0) * rows * columns, filters, call.dim(0, 2) - rows + 1,
+    const Gradient<T> gradient = {call.in<T>(1), filters, rows, columns, divide_up(columns, 32)};
+    grad_filters<T>(call, gradient, filters, call.dim(0, 2) - rows + 1,
                     call.dim(0, 3) - columns + 1);
 }
 

@@ -4,4 +4,5 @@
 #include "conv_pool.cu"
 #include "dot.cu"
 #include "max_pool.cu"
+#include "sigmoid.cu"
 #include "softmax.cu"

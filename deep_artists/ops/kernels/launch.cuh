@@ -18,7 +18,7 @@
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
-typedef int32_t Index;  // ops/ffi.py refuses arrays beyond it; 64-bit divisions are slow
+typedef int32_t Index;  // jax/ffi.py refuses arrays beyond it; 64-bit divisions are slow
 struct Nothing {};
 
 #ifdef __CUDACC__
@@ -86,6 +86,7 @@ struct Call {
     Index dim(int arg, int axis) const {
         return (Index)args.get<ffi::AnyBuffer>(arg)->dimensions()[axis];
     }
+    Index size(int arg) const { return (Index)args.get<ffi::AnyBuffer>(arg)->element_count(); }
     bool is_float() const {
         return args.get<ffi::AnyBuffer>(0)->element_type() == ffi::DataType::F32;
     }
@@ -125,5 +126,13 @@ static DEVICE int lowest_bit(uint32_t word) {
     return __ffs(word) - 1;
 #else
     return __builtin_ctz(word);
+#endif
+}
+
+static DEVICE int count_bits(uint32_t word) {
+#ifdef __CUDA_ARCH__
+    return __popc(word);
+#else
+    return __builtin_popcount(word);
 #endif
 }

@@ -1,6 +1,8 @@
 // max_pool_2d without overlap or partial windows, and its gradient with the ties of Theano 0.6.
 
 #include "host.h"
+#include "pool_window.h"
+
 // p (n, maps, rows // pool_h, columns // pool_w)
 template <class T>
 static int max_pool(PyArrayObject *z, PyArrayObject **p, npy_intp pool_h, npy_intp pool_w) {
@@ -13,11 +15,8 @@ static int max_pool(PyArrayObject *z, PyArrayObject **p, npy_intp pool_h, npy_in
         for (npy_intp r = 0; r < shape[2]; r++)
             for (npy_intp c = 0; c < shape[3]; c++) {
                 const T *window = Z.data<T>() + (map * a[2] + r * pool_h) * a[3] + c * pool_w;
-                T most = window[0];
-                for (npy_intp i = 0; i < pool_h; i++)
-                    for (npy_intp j = 0; j < pool_w; j++)
-                        if (window[i * a[3] + j] > most) most = window[i * a[3] + j];
-                out[(map * shape[2] + r) * shape[3] + c] = most;
+                out[(map * shape[2] + r) * shape[3] + c] =
+                    pool_window(window, a[3], pool_h, pool_w);
             }
     });
     return 0;

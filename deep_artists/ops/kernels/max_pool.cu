@@ -2,6 +2,8 @@
 
 #include "launch.cuh"
 
+#include "pool_window.h"
+
 // p (maps, rows / pool_h, columns / pool_w) of z (maps, rows, columns): a thread has a window.
 template <class T> struct Pool {
     enum { THREADS = 256 };
@@ -18,11 +20,7 @@ template <class T> struct Pool {
         if (k >= maps * down * across) return;
         const Index map = k / across / down, r = k / across % down, c = k % across;
         const T *window = z + (map * rows + r * pool_h) * columns + c * pool_w;
-        T most = *window;
-        for (Index i = 0; i < pool_h; i++)
-            for (Index j = 0; j < pool_w; j++)
-                if (window[i * columns + j] > most) most = window[i * columns + j];
-        p[k] = most;
+        p[k] = pool_window(window, columns, pool_h, pool_w);
     }
 };
 

@@ -2,12 +2,24 @@
 //
 // Every sum runs in double, over the columns in their order. A row has one owner.
 
+#include "host.h"
 #include "softmax_row.h"
 
 // Call body(row, thread) for each row: on one thread where there are few entries.
 template <class Body> static void share_rows(npy_intp n, npy_intp k, const Body &body) {
     if (n * k >= 20000) return share(n, body);
     for (npy_intp i = 0; i < n; i++) body(i, 0);
+}
+
+// e = exp(row - max row); the compiler computes lanes of columns. Return the maximum.
+template <class T> static T exp_row(const T *row, npy_intp k, double *e) {
+    const T highest = find_highest(row, k);
+    for (npy_intp j = 0; j < k; j++) e[j] = exp_((double)row[j] - (double)highest);
+    return highest;
+}
+
+template <class T> static void divide_row(const double *e, npy_intp k, double sum, T *p) {
+    for (npy_intp j = 0; j < k; j++) p[j] = (T)(e[j] / sum);
 }
 
 // p = exp(x - max x) / sum
@@ -18,12 +30,10 @@ template <class T> static int softmax(PyArrayObject *x, PyArrayObject **p) {
     if (!X.array || !*p) return -1;
     if (!k) return 0;
     std::vector<double> scratch(count_threads(n) * k);
-    const auto exp_all = exp_row<T>;
-    const auto divide = divide_row<T>;
     share_rows(n, k, [&](npy_intp i, int thread) {
-        double *e = scratch.data() + thread * k, most;
-        const double sum = exp_all(X.data<T>() + i * k, k, e, &most);
-        divide(e, k, sum, (T *)PyArray_DATA(*p) + i * k);
+        double *e = scratch.data() + thread * k;
+        exp_row(X.data<T>() + i * k, k, e);
+        divide_row(e, k, add_up(e, k), (T *)PyArray_DATA(*p) + i * k);
     });
     return 0;
 }
@@ -40,10 +50,9 @@ template <class T> static int softmax_grad(PyArrayObject *dp, PyArrayObject *p, 
     if (!G.array || !P.array || !*dx) return -1;
     for (npy_intp i = 0; i < n; i++) {
         const T *g = G.data<T>() + i * k, *row = P.data<T>() + i * k;
-        double sum = 0;
-        for (npy_intp j = 0; j < k; j++) sum += (double)g[j] * row[j];
+        const double sum = add_up_products(g, row, k);
         for (npy_intp j = 0; j < k; j++)
-            ((T *)PyArray_DATA(*dx))[i * k + j] = (T)(row[j] * (g[j] - sum));
+            ((T *)PyArray_DATA(*dx))[i * k + j] = softmax_slope(row[j], g[j], sum);
     }
     return 0;
 }
@@ -73,14 +82,13 @@ static int nll(PyArrayObject *x, PyArrayObject *y, PyArrayObject **out, PyArrayO
     *p = prepare(*p, 2, PyArray_DIMS(x), npy<T>::type);
     if (!*out || !*p) return -1;
     std::vector<double> scratch(count_threads(n) * k);
-    const auto exp_all = exp_row<T>;
-    const auto divide = divide_row<T>;
     share_rows(n, k, [&](npy_intp i, int thread) {
         const T *row = X.data<T>() + i * k;
-        double *e = scratch.data() + thread * k, most;
-        const double sum = exp_all(row, k, e, &most);
-        divide(e, k, sum, (T *)PyArray_DATA(*p) + i * k);
-        ((T *)PyArray_DATA(*out))[i] = (T)(log_(sum) - (row[Y.data<int>()[i]] - most));
+        double *e = scratch.data() + thread * k;
+        const T highest = exp_row(row, k, e);
+        const double sum = add_up(e, k);
+        divide_row(e, k, sum, (T *)PyArray_DATA(*p) + i * k);
+        ((T *)PyArray_DATA(*out))[i] = likelihood(sum, row[Y.data<int>()[i]], highest);
     });
     return 0;
 }
@@ -99,8 +107,8 @@ static int nll_grad(PyArrayObject *p, PyArrayObject *y, PyArrayObject *g, PyArra
     if (!*dx) return -1;
     for (npy_intp i = 0; i < n; i++)
         for (npy_intp j = 0; j < k; j++)
-            ((T *)PyArray_DATA(*dx))[i * k + j] =
-                G.data<T>()[i] * (P.data<T>()[i * k + j] - (j == Y.data<int>()[i] ? T(1) : T(0)));
+            ((T *)PyArray_DATA(*dx))[i * k + j] = likelihood_slope(
+                G.data<T>()[i], P.data<T>()[i * k + j], j == Y.data<int>()[i]);
     return 0;
 }
 

@@ -1,11 +1,10 @@
 // softmax over rows, its gradient, and the two of the negative log-likelihood of a label.
 //
-// As in softmax.cpp: every sum in double, over the columns in their order. A block has a row; its
-// threads share the columns, and each one makes the row's sum by itself.
+// A block has a row; its threads share the columns, and each one makes the row's sum by itself.
 
 #include "launch.cuh"
 
-#include "exp_log.h"
+#include "softmax_row.h"
 
 // p = exp(x - max x) / sum, and with labels nll = log(sum) - (x_y - max x). A label that is no
 // column gives NaN. e (n, k): room for the exp.
@@ -22,22 +21,16 @@ template <class T> struct Rows {
     Index phases = 2;
 
     DEVICE void run(Index phase, Index i, int thread, Shared &, Local &) const {
-        const T *row = x + i * k;
-        T most = k ? row[0] : T(0);
-        for (Index j = 1; j < k; j++)
-            if (row[j] > most) most = row[j];
+        const T *row = x + i * k, highest = k ? find_highest(row, k) : T(0);
         if (phase == 0) {
             for (Index j = thread; j < k; j += THREADS)
-                e[i * k + j] = exp_((double)row[j] - (double)most);
+                e[i * k + j] = exp_((double)row[j] - (double)highest);
             return;
         }
-        double sum = 0;
-        for (Index j = 0; j < k; j++) sum += e[i * k + j];
+        const double sum = add_up(e + i * k, k);
         for (Index j = thread; j < k; j += THREADS) p[i * k + j] = (T)(e[i * k + j] / sum);
-        if (y && thread == 0) {
-            const bool known = y[i] >= 0 && y[i] < k;
-            nll[i] = known ? (T)(log_(sum) - ((double)row[y[i]] - (double)most)) : (T)NAN;
-        }
+        if (y && thread == 0)
+            nll[i] = y[i] >= 0 && y[i] < k ? likelihood(sum, row[y[i]], highest) : (T)NAN;
     }
 };
 
@@ -66,9 +59,9 @@ template <class T> struct RowsGrad {
 
     DEVICE void run(Index, Index i, int thread, Shared &, Local &) const {
         const T *g = dp + i * k, *row = p + i * k;
-        double sum = 0;
-        for (Index j = 0; j < k; j++) sum += (double)g[j] * row[j];
-        for (Index j = thread; j < k; j += THREADS) dx[i * k + j] = (T)(row[j] * (g[j] - sum));
+        const double sum = add_up_products(g, row, k);
+        for (Index j = thread; j < k; j += THREADS)
+            dx[i * k + j] = softmax_slope(row[j], g[j], sum);
     }
 };
 
@@ -92,7 +85,7 @@ template <class T> struct LikelihoodGrad {
 
     DEVICE void run(Index, Index block, int thread, Shared &, Local &) const {
         const Index at = block * THREADS + thread;
-        if (at < n * k) dx[at] = g[at / k] * (p[at] - (at % k == y[at / k] ? T(1) : T(0)));
+        if (at < n * k) dx[at] = likelihood_slope(g[at / k], p[at], at % k == y[at / k]);
     }
 };
 

@@ -1,22 +1,37 @@
-// A row of softmax. The compiler computes lanes of columns; the sum
-// runs over the columns in their order.
+// A row of softmax, for C and CUDA: sums in double, over the columns in their order.
 
 #pragma once
-#include "host.h"
 #include "exp_log.h"
 
-// e = exp(row - max row); return its sum, and the maximum.
-template <class T> static double exp_row(const T *row, npy_intp k, double *e, double *most) {
+template <class T, class N> MATH_FUNCTION T find_highest(const T *row, N k) {
     T highest = row[0];
-    for (npy_intp j = 1; j < k; j++)
+    for (N j = 1; j < k; j++)
         if (row[j] > highest) highest = row[j];
-    const double top = *most = highest;
-    for (npy_intp j = 0; j < k; j++) e[j] = exp_(row[j] - top);
+    return highest;
+}
+
+template <class N> MATH_FUNCTION double add_up(const double *e, N k) {
     double sum = 0;
-    for (npy_intp j = 0; j < k; j++) sum += e[j];
+    for (N j = 0; j < k; j++) sum += e[j];
     return sum;
 }
 
-template <class T> static void divide_row(const double *e, npy_intp k, double sum, T *p) {
-    for (npy_intp j = 0; j < k; j++) p[j] = (T)(e[j] / sum);
+template <class T, class N> MATH_FUNCTION double add_up_products(const T *a, const T *b, N k) {
+    double sum = 0;
+    for (N j = 0; j < k; j++) sum += (double)a[j] * b[j];
+    return sum;
+}
+
+// The gradient of an entry of x: of p, from sum(dp p); of the negative log-likelihood.
+template <class T> MATH_FUNCTION T softmax_slope(T p, T dp, double sum) {
+    return (T)(p * (dp - sum));
+}
+
+template <class T> MATH_FUNCTION T likelihood_slope(T g, T p, bool label) {
+    return g * (p - (label ? T(1) : T(0)));
+}
+
+// log(sum) - (x_y - max x)
+template <class T> MATH_FUNCTION T likelihood(double sum, T x, T highest) {
+    return (T)(log_(sum) - ((double)x - (double)highest));
 }
