@@ -67,9 +67,7 @@ def make_peers():
     for recipe, measured in found.items():
         cells = [f"`{recipe}`", []]
         for threads in (2, 1):
-            cells[1].append(
-                f"{np.median(find_rounds(measured, 'deep_artists', threads)) * 1e3:.2f}"
-            )
+            cells[1].append(f"{np.median(find_rounds(measured, 'deep_artists', threads)) * 1e3:.2f}")
         for peer in PEERS:
             times = []
             for threads in (2, 1):
