@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -21,7 +22,6 @@ sys.path.insert(0, str(HERE.parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-import pytensor
 from peak import read_cpu
 
 from deep_artists.artists.network import Network
@@ -94,7 +94,7 @@ def main():
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.recipe, n_out=N_OUT)
     results = measure(arguments.modes, recipe, arguments.floatX, arguments.rounds)
-    title = f"recipe {recipe.name}, {arguments.floatX}, PyTensor {pytensor.__version__}, "
+    title = f"recipe {recipe.name}, {arguments.floatX}, PyTensor {version('pytensor')}, "
     title += f"{read_cpu()[0]}, OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}"
     lines = [
         title,

@@ -10,7 +10,7 @@ or, step by step in Python::
     datasets = deep_artists.make_dataset("patches", "set")    # -> train, valid and test
     result = deep_artists.train(datasets, "page")             # -> a model, with its history
     result.model.save("model.npz")
-    deep_artists.extract_features(deep_artists.load("model.npz"), ["music"])
+    deep_artists.load("model.npz").embed(["a.mp3", "b.mp3"])  # a row of features for each
 
 To read the code, begin with nn/layers.py, artists/network.py, nn/steps.py, nn/loop.py and
 artists/train.py, then ops/conv2d.py: about 1,000 lines. Each folder says in its __init__.py what

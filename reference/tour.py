@@ -28,6 +28,7 @@ def run(folder, n_epochs=40):
     deep_artists.extract_folder(corpus, folder / "patches")
     datasets = deep_artists.make_dataset(folder / "patches", folder / "set")
     trained = deep_artists.train(datasets, "page", n_epochs=n_epochs, batch_size=40).model
+    # At so low a rate a training leaves the initial values as they are.
     untrained = deep_artists.train(
         datasets, "page", n_epochs=1, batch_size=40, learning_rate=1e-12
     ).model

@@ -303,13 +303,14 @@ def describe_corpus(arguments, audio_dir):
 def list_next_commands(out):
     """Return what can be done with a run, as commands to copy."""
     run, model = shlex.quote(str(out)), shlex.quote(str(out / "model.npz"))
-    return (
-        "\nnext:\n"
-        f"  deep-artists report {run}                a page to look at and to listen to\n"
-        f"  deep-artists card {model}        the card of the model, to cite it\n"
-        f"  deep-artists predict {model} SONG.mp3\n"
-        f"  deep-artists features {model} FOLDER --out features.npz"
-    )
+    rows = [
+        (f"report {run}", "a page to look at and to listen to"),
+        (f"card {model}", "the card of the model, to cite it"),
+        (f"predict {model} SONG.mp3", "the artists it is taken for"),
+        (f"features {model} FOLDER", "a row of features for every track"),
+    ]
+    width = max(len(command) for command, _ in rows)
+    return "\nnext:\n" + "\n".join(f"  deep-artists {c:<{width}}  # {what}" for c, what in rows)
 
 
 def get_set_options(arguments):

@@ -36,7 +36,8 @@ def plot_learning_curves(results, axes=None):
     cost.plot(costs, color=GREY, linewidth=0.2, label="every minibatch", rasterized=True)
     middles = (np.arange(len(smooth)) + 0.5) * window
     cost.plot(middles, smooth, color=BLUE, linewidth=1, label=f"median of {window} minibatches")
-    wide = smooth.min() > 0 and smooth.max() > 10 * smooth.min()
+    finite = costs[np.isfinite(costs)]
+    wide = len(finite) and finite.min() > 0 and finite.max() > 10 * finite.min()
     cost.set(ylabel="cost", yscale="log" if wide else "linear")
     updates, errors = validation.T
     error.plot(updates, 100 * errors, color=BLUE, linewidth=0.5, label="validation")

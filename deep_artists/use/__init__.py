@@ -1,1 +1,1 @@
-"""What a trained model is good for: predictions, features, a scikit-learn estimator, pictures."""
+"""What a trained model is good for: predictions, features, scikit-learn, pictures, card, page."""

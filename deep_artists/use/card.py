@@ -8,6 +8,7 @@ import datetime
 import numpy as np
 
 from ..artists.model import ModelError
+from ..data.files import printable
 from ..data.tracks import SPLITS
 from ..data.versions import get_revision
 
@@ -84,10 +85,11 @@ def format_card(model, title=""):
 
 def _format_card(model, card, title):
     corpus, recipe = card.get("corpus", {}), model.recipe
-    name = corpus.get("name") or "unnamed recordings"
+    name = escape_markdown(corpus.get("name") or "unnamed recordings")
+    description = escape_markdown(recipe.description.rstrip("."))
     paragraphs = [
-        f"# {title or 'Model card'}",
-        f"A network of recipe `{recipe.name}` ({recipe.description.rstrip('.')}) that was trained "
+        f"# {escape_markdown(title or 'Model card')}",
+        f"A network of recipe {escape_markdown(recipe.name)} ({description}) that was trained "
         f"to name the artist of a patch of music: {len(model.label_names)} artists of {name}.",
         "## Results",
         format_errors(card),
@@ -144,7 +146,7 @@ def format_errors(card):
         for which, shares in found.items():
             patches = format_share(shares["patch_error"], shares.get("patches", counts["patches"]))
             tracks = format_share(shares["track_error"], counts["tracks"], interval=True)
-            lines.append(f"| {split}, {which} | {patches} | {tracks} |")
+            lines.append(f"| {escape_markdown(f'{split}, {which}')} | {patches} | {tracks} |")
     shares = [format_share(chance.get(key), None) for key in ("patch_error", "track_error")]
     lines.append(f"| chance: the commonest artist | {shares[0]} | {shares[1]} |")
     return "\n".join(lines)
@@ -191,7 +193,9 @@ def format_split(card):
 
 def format_list(facts):
     """Return facts as a Markdown list; what the user named cannot become markup."""
-    return "\n".join(f"- {name}: {escape_markdown(value)}" for name, value in facts.items())
+    return "\n".join(
+        f"- {escape_markdown(name)}: {escape_markdown(value)}" for name, value in facts.items()
+    )
 
 
 def escape_markdown(text):
@@ -200,5 +204,5 @@ def escape_markdown(text):
     >>> print(escape_markdown("*A* <b> [x](y)"))
     \*A\* \<b\> \[x\](y)
     """
-    text = " ".join(str(text).split())
+    text = printable(" ".join(str(text).split()))
     return "".join(f"\\{c}" if c in "\\`*<>[]|" else c for c in text)

@@ -195,6 +195,8 @@ def plot_map(features, labels, names, method="pca", ax=None):
         colour, marker = COLOURS[k % len(COLOURS)], MARKERS[k // len(COLOURS) % len(MARKERS)]
         own = places[labels == label]
         name = shorten(names[label]) if label < len(names) else f"output {label}"
+        # In a label, $ begins a formula and a leading _ hides it.
+        name = f" {name}" if name.startswith("_") else name
         axes.plot(*own.T, marker, color=colour, markersize=3, label=name.replace("$", r"\$"))
     axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
     if len(np.unique(labels)) <= MOST_IN_LEGEND:

@@ -161,9 +161,8 @@ def list_tiles(model, results):
 
 
 def make_tile(what, value, more):
-    return (
-        f'<div class="tile">{what}<b>{value}</b><span class="faint">{more or "&nbsp;"}</span></div>'
-    )
+    what, value, more = escape(what), escape(value), escape(more) or "&nbsp;"
+    return f'<div class="tile">{what}<b>{value}</b><span class="faint">{more}</span></div>'
 
 
 def percent(share):

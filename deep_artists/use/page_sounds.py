@@ -10,6 +10,7 @@ from .sounds import cut_seconds, encode, sound_filter
 
 PATCH_S = N_FRAMES * HOP_LENGTH / SR_HZ
 AROUND_S = 2.0  # played of a patch
+LONGEST_S = 300  # played of a track, 9 kB of the page a second
 
 
 class Sounds:
@@ -61,7 +62,7 @@ class Sounds:
         try:
             times_s = [self.locate(track, patch)[1] for patch in (patches[0], patches[-1])]
             path, length_s = self.known[track][0], times_s[1] - times_s[0] + PATCH_S
-            y, sr_hz = cut_seconds(path, times_s[0], length_s)
+            y, sr_hz = cut_seconds(path, times_s[0], min(length_s, LONGEST_S))
         except (AudioError, OSError) as error:
             self.missing.setdefault(track, str(error))
             return None, None

@@ -226,7 +226,7 @@ def test_ctrl_c_saves_what_was_reached(audio, tmp_path, monkeypatch, capsys):
 
     def interrupted(*arguments):
         compiled = compile_steps(*arguments)
-        step = compiled.train_model
+        step = compiled.functions[0]
 
         def train_model(index):
             if len(steps) == 3:
@@ -234,7 +234,7 @@ def test_ctrl_c_saves_what_was_reached(audio, tmp_path, monkeypatch, capsys):
             steps.append(index)
             return step(index)
 
-        compiled.train_model = train_model
+        compiled.functions[0] = train_model
         return compiled
 
     monkeypatch.setattr(train, "compile_steps", interrupted)

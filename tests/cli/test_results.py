@@ -41,7 +41,9 @@ def test_the_seed_of_a_recipe_file_counts(set_, tmp_path, monkeypatch, options, 
     fields = {**load_recipe("page").to_dict(), "seed": 7}
     recipe.write_text("".join(f"{k} = {json.dumps(v)}\n" for k, v in fields.items()))
     used = []
-    monkeypatch.setattr(report, "train_and_report", lambda *arguments: used.append(arguments[3]))
+    monkeypatch.setattr(
+        report, "train_and_report", lambda *arguments, **_: used.append(arguments[3])
+    )
     main(["train", set_, "--out", str(tmp_path / "out"), "--recipe", str(recipe), *options])
     assert [recipe.seed for recipe in used] == [seed]
 

@@ -65,7 +65,7 @@ def test_jobs_do_not_change_the_files(tmp_path):
     one = write_corpus(tmp_path / "one", **SMALL, jobs=1)
     two = write_corpus(tmp_path / "two", **SMALL, jobs=2)
     assert read_bytes(one) == read_bytes(two)
-    assert len(read_bytes(one)) == 2 * 2 + 2
+    assert len(read_bytes(one)) == 2 * 2 + 3
 
 
 def test_files_hold_the_samples(tmp_path):

@@ -176,3 +176,5 @@ def test_a_result_draws_itself():
     axes = result.plot()
     assert len(axes) == 3 and axes[1].get_ylabel() == "error (%)"
     assert list(result.plot(axes)) == list(axes)
+    result.costs[:] = np.nan  # diverged at once
+    assert result.plot()[0].get_yscale() == "linear"

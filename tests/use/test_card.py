@@ -15,11 +15,11 @@ def test_a_card_has_what_a_citation_needs(tmp_path):
     datasets, model = make_set(tmp_path), make_model()
     errors = {name: {"best": SHARES, "last": SHARES} for name in ("valid", "test")}
     errors["train"] = {"best": {"patch_error": 0.0, "track_error": None, "patches": 4}}
-    card = make_card(datasets, errors, SHARES, "my *songs*", "CC BY 4.0")
+    card = make_card(datasets, errors, SHARES, "my *songs*\x1b[2J", "CC BY 4.0")
     model.about |= {"card": card, "versions": {"numpy": "2"}, "device": "cpu"}
     text = format_card(model.load(model.save(tmp_path / "model.npz")))
     for words in (
-        "- corpus: my \\*songs\\*\n", "- licence of the recordings: CC BY 4.0",
+        "- corpus: my \\*songs\\*\\\\x1b\\[2J\n", "- licence of the recordings: CC BY 4.0",
         "- train: 12 patches of 4 tracks by 2 artists", "| test, best | 50.0 % of 6 |",
         "| 25.0 % of 2 (", "| train, best | 0.0 % of 4 | - |", "seed 23455",
         f"SHA-256 of train: {datasets.sha256['train']}", "- seed: 23455", "numpy 2",

@@ -1,5 +1,7 @@
 """Audio files in a scikit-learn pipeline."""
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -56,3 +58,10 @@ def test_what_gives_no_row_a_file_is_refused(paths):
         AudioEmbedder(make_model(), aggregate="none").fit(paths)
     with pytest.raises(ValueError, match="X is one path"):
         AudioEmbedder(make_model()).transform(paths[0])
+
+
+def test_a_copy_for_another_process_gives_the_same_rows(paths):
+    embedder = AudioEmbedder(make_model(), aggregate="meanstd").fit(paths)
+    expected = embedder.transform(paths)
+    copy = pickle.loads(pickle.dumps(embedder))
+    np.testing.assert_array_equal(copy.transform(paths), expected)

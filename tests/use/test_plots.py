@@ -15,7 +15,7 @@ from deep_artists.nn.curves import plot_learning_curves
 from deep_artists.nn.loop import Result, run_epochs
 from deep_artists.nn.patience import trace_patience
 from deep_artists.use import plots
-from deep_artists.use.charts import plot_confusion
+from deep_artists.use.charts import flatten_map, plot_confusion, plot_map, plot_probabilities
 
 FRAME_MS = 1000 * 128 / 22050
 
@@ -385,3 +385,43 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(run, tmp_path, monk
         plots.save_all(run / "model.npz", tmp_path)
     assert sorted(os.listdir(tmp_path)) == before
     assert (tmp_path / "filters.png").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("form, start", [("pdf", b"%PDF"), ("svg", b"<?xml")])
+def test_files_for_a_paper_are_the_same_every_time(run, tmp_path, form, start):
+    model = run / "model.npz"
+    [a], [b] = (plots.save_all(model, tmp_path / name, form) for name in "ab")
+    assert a.suffix == f".{form}" and a.read_bytes().startswith(start)
+    assert a.read_bytes() == b.read_bytes()
+    with pytest.raises(ValueError, match="form = 'bmp'; there are png, pdf, svg"):
+        plots.save_all(model, tmp_path, "bmp")
+
+
+def test_pictures_can_be_drawn_into_axes_of_the_user(run):
+    from matplotlib.figure import Figure
+
+    model = make_model()
+    axes = Figure().subplots(2)
+    assert list(plots.plot_filters(model, axes=axes)) == list(axes)
+    with pytest.raises(ValueError, match="2 axes; 3 are needed"):
+        plot_learning_curves(make_results(), axes)
+    ax = Figure().subplots()
+    x, y = np.random.RandomState(0).uniform(size=(6, 2560)), np.arange(6) % 3
+    assert plot_confusion(model, (x, y), per="patch", ax=ax) is ax
+    assert plot_probabilities(model, x, np.arange(6.0), top=2, ax=ax) is ax
+    assert [t.get_text().split()[-1] for t in ax.get_yticklabels()] == ["%"] * 3
+
+
+def test_a_map_shows_every_artist_and_is_the_same_everywhere():
+    rng = np.random.RandomState(0)
+    features = rng.normal(size=(12, 8)) + 5 * np.eye(8)[np.arange(12) % 3]
+    axes = plot_map(features, np.arange(12) % 3, ["a$", "b", "c"])
+    assert [line.get_label() for line in axes.get_lines()] == [r"a\$", "b", "c"]
+    assert "% of variance" in axes.get_xlabel()
+    assert sum(len(line.get_xdata()) for line in axes.get_lines()) == 12
+    axes.figure.draw_without_rendering()
+    places, names = flatten_map(features, "tsne")
+    assert places.shape == (12, 2) and names == ["t-SNE 1", "t-SNE 2"]
+    for bad, words in ((features[:2], "at least 3"), (features, "method = 'umap'")):
+        with pytest.raises(ValueError, match=words):
+            flatten_map(bad, "umap" if len(bad) > 2 else "pca")
