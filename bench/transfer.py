@@ -8,8 +8,8 @@ that was never heard. 80 General MIDI instruments in ten families play the same 
 by another sound font (FluidR3, from Debian's fluid-soundfont-gm), which needs fluidsynth.
 
 A job is COMPRESSION:CLIP:ARTISTS:SUBSET:SEED, as log:last30:23:0:1; it trains recipe `page`, with
-the learning rate of `today` where its input is compressed, and looks at the features after 0, 2000,
-8000 ... updates: those after 0 are its own initial values, with which all others are
+the learning rate of `today` where its input is compressed, and looks at the features after 0, 8000,
+20000 ... updates: those after 0 are its own initial values, with which all others are
 paired. What is done is not done again; results are kept in bench/transfer.json, and tables
 are written from that file alone (--tables).
 """
@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 RESULTS = HERE / "transfer.json"
-SNAPSHOTS = (0, 2000, 8000, 20000, 40000)  # updates
+SNAPSHOTS = (0, 8000, 20000, 40000)  # updates
 LEARNING_RATES = {"none": 0.05, "log": 0.01}  # those of page and today
 LAYERS = ("pool", "hidden")
 SPLIT_SEED = 23455
