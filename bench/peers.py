@@ -293,9 +293,7 @@ def main():
         for w in workers
     ]
     out.write_text(
-        json.dumps(
-            dict(title=title, machine=describe_setup(), results=results, left_out=left_out)
-        )
+        json.dumps(dict(title=title, machine=describe_setup(), results=results, left_out=left_out))
         + "\n"
     )
     return int(any(not reason.startswith("absent;") for reason in left_out.values()))

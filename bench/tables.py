@@ -16,6 +16,10 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+
+import transfer  # noqa: E402
+
 MEASURED = ROOT / "bench" / "measured"
 RECIPES = ("page", "last", "third", "second", "first")
 PEERS = {"torch": "PyTorch", "torch-compiled": "PyTorch, compiled"}
@@ -67,7 +71,9 @@ def make_peers():
     for recipe, measured in found.items():
         cells = [f"`{recipe}`", []]
         for threads in (2, 1):
-            cells[1].append(f"{np.median(find_rounds(measured, 'deep_artists', threads)) * 1e3:.2f}")
+            cells[1].append(
+                f"{np.median(find_rounds(measured, 'deep_artists', threads)) * 1e3:.2f}"
+            )
         for peer in PEERS:
             times = []
             for threads in (2, 1):
@@ -83,9 +89,8 @@ def make_peers():
         [
             *lines,
             "",
-            "Two threads (one thread), float32, medians of rounds in which the programs take turns. "
-            + describe(first)
-            + f" {versions['torch']}.",
+            "Two threads (one thread), float32, medians of rounds in which the programs take "
+            f"turns. {describe(first)}" + f" {versions['torch']}.",
         ]
     )
 
@@ -99,8 +104,24 @@ def make_start():
     return "\n".join([*lines, "", describe(measured)])
 
 
-TABLES = {"peers": make_peers, "start": make_start}
-FILES = ("README.md", "bench/README.md")
+def make_transfer(format_table):
+    """Return a function that makes one of the tables of `transfer`."""
+
+    def make():
+        measured = read("transfer")
+        return "\n".join([*format_table(measured), "", transfer.describe_versions(measured)])
+
+    return make
+
+
+TABLES = {
+    "peers": make_peers,
+    "start": make_start,
+    "transfer": make_transfer(transfer.format_networks),
+    "transfer_mel": make_transfer(transfer.format_mel),
+    "transfer_differences": make_transfer(transfer.format_comparisons),
+}
+FILES = ("README.md", "bench/README.md", "deep_artists/use/README.md")
 
 
 def render(text):

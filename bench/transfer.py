@@ -10,7 +10,7 @@ by another sound font (FluidR3, from Debian's fluid-soundfont-gm), which needs f
 A job is COMPRESSION:CLIP:ARTISTS:SUBSET:SEED, as log:last30:23:0:1; it trains recipe `page`, with
 the learning rate of `today` where its input is compressed, and looks at the features after 0, 8000,
 20000 ... updates: those after 0 are its own initial values, with which all others are
-paired. What is done is not done again; results are kept in bench/transfer.json, and tables
+paired. What is done is not done again; results are kept in bench/measured, and tables
 are written from that file alone (--tables).
 """
 
@@ -29,7 +29,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-RESULTS = HERE / "transfer.json"
+RESULTS = HERE / "measured" / "transfer.json"
 SNAPSHOTS = (0, 8000, 20000, 40000)  # updates
 LEARNING_RATES = {"none": 0.05, "log": 0.01}  # those of page and today
 LAYERS = ("pool", "hidden")
@@ -253,6 +253,7 @@ def learn(job, dataset, most, echo):
 
 def run_job(job, music, work, task, most, echo=print):
     """Return what a job finds, as a dict that JSON can hold."""
+    from deep_artists import __version__
     from deep_artists.data.versions import get_versions
 
     x, labels, groups = task
@@ -288,7 +289,7 @@ def run_job(job, music, work, task, most, echo=print):
         "artists": dataset.label_names,
         "snapshots": snapshots,
         "seconds": round(time.perf_counter() - start),
-        "versions": get_versions(),
+        "versions": {**get_versions(), "deep_artists": __version__},
     }
 
 
@@ -374,6 +375,19 @@ KINDS = {
     "log:last30:5:": "log, 5 artists",
     "log:all:23:": "log, whole tracks",
 }
+
+
+def describe_versions(results):
+    """Return the sentence that says what the figures were measured with."""
+    versions = {
+        json.dumps(result["versions"], sort_keys=True) for result in results["jobs"].values()
+    }
+    names = ("deep_artists", "pytensor", "numpy", "python")
+    texts = [
+        ", ".join(f"{name} {found[name]}" for name in names if found.get(name))
+        for found in map(json.loads, sorted(versions))
+    ]
+    return f"Measured with {'; '.join(dict.fromkeys(texts))}."
 
 
 def format_tables(results):
