@@ -252,7 +252,7 @@ def learn(job, dataset, most, echo):
 
 
 def run_job(job, music, work, task, most, echo=print):
-    """Return what a job finds, as a dict that JSON can hold."""
+    """Yield what a job finds, as a dict that JSON can hold, after every snapshot."""
     from deep_artists import __version__
     from deep_artists.data.versions import get_versions
 
@@ -266,7 +266,15 @@ def run_job(job, music, work, task, most, echo=print):
         int(subset),
         work / f"set-{clip}-{n_artists}-{subset}",
     )
-    ends, snapshots = np.cumsum([len(patches) for patches in x])[:-1], []
+    ends = np.cumsum([len(patches) for patches in x])[:-1]
+    sizes = {name: len(split.x) for name, split in zip(("train", "valid", "test"), dataset)}
+    found = {
+        "job": job,
+        "patches": sizes,
+        "artists": dataset.label_names,
+        "snapshots": [],
+        "versions": {**get_versions(), "deep_artists": __version__},
+    }
     for updates, model, cost in learn(job, dataset, most, echo):
         right = {}
         for layer in LAYERS:
@@ -277,20 +285,12 @@ def run_job(job, music, work, task, most, echo=print):
             name: model.evaluate(split)
             for name, split in (("valid", dataset.valid), ("test", dataset.test))
         }
-        snapshots.append(
+        found["snapshots"].append(
             {"updates": updates, "cost": float(cost), "errors": errors, "right": right}
         )
         means = {layer: round(float(np.mean(shares)), 3) for layer, shares in right.items()}
         echo(f"    {means} test {errors['test']}")
-    sizes = {name: len(split.x) for name, split in zip(("train", "valid", "test"), dataset)}
-    return {
-        "job": job,
-        "patches": sizes,
-        "artists": dataset.label_names,
-        "snapshots": snapshots,
-        "seconds": round(time.perf_counter() - start),
-        "versions": {**get_versions(), "deep_artists": __version__},
-    }
+        yield found | {"seconds": round(time.perf_counter() - start)}
 
 
 # --- tables ---
@@ -567,9 +567,10 @@ def measure_all(arguments, results):
     for job in arguments.jobs:
         done = results["jobs"].get(job, {"snapshots": []})["snapshots"]
         if not done or done[-1]["updates"] < arguments.updates:
-            results["jobs"][job] = run_job(job, arguments.music, work, task, arguments.updates)
-            with new_file(arguments.results) as file:
-                file.write(json.dumps(results).encode())
+            for found in run_job(job, arguments.music, work, task, arguments.updates):
+                results["jobs"][job] = found
+                with new_file(arguments.results) as file:
+                    file.write(json.dumps(results).encode())
 
 
 if __name__ == "__main__":
