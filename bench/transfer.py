@@ -478,7 +478,7 @@ def draw(results, path):
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "deep_artists"  # the same bytes every time
+    matplotlib.rcParams |= {"svg.hashsalt": "deep_artists", "svg.fonttype": "none"}  # same bytes
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True, layout="constrained")
