@@ -4,7 +4,7 @@
     python bench/real_music.py MUSIC --work FOLDER
 
 A run is RECIPE:SEED, as page:1; the seed is that of the split, of the initial values and of the
-shuffling. Runs that are done are not done again: results are kept in bench/real_music.json, from
+shuffling. Runs that are done are not done again: results are kept in bench/measured, from
 which alone the table is written (--table).
 """
 
@@ -18,14 +18,14 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-RESULTS = HERE / "real_music.json"
+RESULTS = HERE / "measured" / "real_music.json"
 RECIPES = ("page", "last", "second", "today")
 RUNS = [f"{recipe}:{seed}" for seed in (1, 2, 3) for recipe in RECIPES]
 
 
 def run(name, music, work, jobs, n_epochs):
     """Return what a run finds, as a dict that JSON can hold."""
-    from deep_artists import extract_folder, load_recipe, make_dataset, train
+    from deep_artists import __version__, extract_folder, load_recipe, make_dataset, train
     from deep_artists.cli.report import measure_chance
     from deep_artists.data.versions import get_versions
 
@@ -51,7 +51,7 @@ def run(name, music, work, jobs, n_epochs):
         "interrupted": result.interrupted,
         "diverged_at": result.diverged_at,
         "seconds": round(result.seconds),
-        "versions": get_versions(),
+        "versions": {**get_versions(), "deep_artists": __version__},
     }
 
 

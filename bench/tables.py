@@ -16,6 +16,10 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+
+import transfer  # noqa: E402
+
 MEASURED = ROOT / "bench" / "measured"
 RECIPES = ("page", "last", "third", "second", "first")
 PEERS = {"torch": "PyTorch", "torch-compiled": "PyTorch, compiled"}
@@ -100,8 +104,24 @@ def make_start():
     return "\n".join([*lines, "", describe(measured)])
 
 
-TABLES = {"peers": make_peers, "start": make_start}
-FILES = ("README.md", "bench/README.md")
+def make_transfer(format_table):
+    """Return a function that makes one of the tables of `transfer`."""
+
+    def make():
+        measured = read("transfer")
+        return "\n".join([*format_table(measured), "", transfer.describe_versions(measured)])
+
+    return make
+
+
+TABLES = {
+    "peers": make_peers,
+    "start": make_start,
+    "transfer": make_transfer(transfer.format_networks),
+    "transfer_mel": make_transfer(transfer.format_mel),
+    "transfer_differences": make_transfer(transfer.format_comparisons),
+}
+FILES = ("README.md", "bench/README.md", "deep_artists/use/README.md")
 
 
 def render(text):

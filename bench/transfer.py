@@ -8,9 +8,9 @@ that was never heard. 80 General MIDI instruments in ten families play the same 
 by another sound font (FluidR3, from Debian's fluid-soundfont-gm), which needs fluidsynth.
 
 A job is COMPRESSION:CLIP:ARTISTS:SUBSET:SEED, as log:last30:23:0:1; it trains recipe `page`, with
-the learning rate of `today` where its input is compressed, and looks at the features after 0, 2000,
-8000 ... updates: those after 0 are its own initial values, with which all others are
-paired. What is done is not done again; results are kept in bench/transfer.json, and tables
+the learning rate of `today` where its input is compressed, and looks at the features after 0, 8000,
+20000 ... updates: those after 0 are its own initial values, with which all others are
+paired. What is done is not done again; results are kept in bench/measured, and tables
 are written from that file alone (--tables).
 """
 
@@ -29,8 +29,8 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-RESULTS = HERE / "transfer.json"
-SNAPSHOTS = (0, 2000, 8000, 20000, 40000)  # updates
+RESULTS = HERE / "measured" / "transfer.json"
+SNAPSHOTS = (0, 8000, 20000, 40000)  # updates
 LEARNING_RATES = {"none": 0.05, "log": 0.01}  # those of page and today
 LAYERS = ("pool", "hidden")
 SPLIT_SEED = 23455
@@ -252,7 +252,8 @@ def learn(job, dataset, most, echo):
 
 
 def run_job(job, music, work, task, most, echo=print):
-    """Return what a job finds, as a dict that JSON can hold."""
+    """Yield what a job finds, as a dict that JSON can hold, after every snapshot."""
+    from deep_artists import __version__
     from deep_artists.data.versions import get_versions
 
     x, labels, groups = task
@@ -265,7 +266,15 @@ def run_job(job, music, work, task, most, echo=print):
         int(subset),
         work / f"set-{clip}-{n_artists}-{subset}",
     )
-    ends, snapshots = np.cumsum([len(patches) for patches in x])[:-1], []
+    ends = np.cumsum([len(patches) for patches in x])[:-1]
+    sizes = {name: len(split.x) for name, split in zip(("train", "valid", "test"), dataset)}
+    found = {
+        "job": job,
+        "patches": sizes,
+        "artists": dataset.label_names,
+        "snapshots": [],
+        "versions": {**get_versions(), "deep_artists": __version__},
+    }
     for updates, model, cost in learn(job, dataset, most, echo):
         right = {}
         for layer in LAYERS:
@@ -276,20 +285,12 @@ def run_job(job, music, work, task, most, echo=print):
             name: model.evaluate(split)
             for name, split in (("valid", dataset.valid), ("test", dataset.test))
         }
-        snapshots.append(
+        found["snapshots"].append(
             {"updates": updates, "cost": float(cost), "errors": errors, "right": right}
         )
         means = {layer: round(float(np.mean(shares)), 3) for layer, shares in right.items()}
         echo(f"    {means} test {errors['test']}")
-    sizes = {name: len(split.x) for name, split in zip(("train", "valid", "test"), dataset)}
-    return {
-        "job": job,
-        "patches": sizes,
-        "artists": dataset.label_names,
-        "snapshots": snapshots,
-        "seconds": round(time.perf_counter() - start),
-        "versions": get_versions(),
-    }
+        yield found | {"seconds": round(time.perf_counter() - start)}
 
 
 # --- tables ---
@@ -346,71 +347,130 @@ def bootstrap(shares):
 
 
 def get_shares(results, prefix, layer, updates):
-    """Return the shares of right answers [shape=(seeds, instruments)] of the jobs of a kind."""
-    found = [
-        snapshot["right"][layer]
+    """Return, by seed, the shares of right answers for every instrument of the jobs of a kind."""
+    return {
+        job.removeprefix(prefix): np.array(snapshot["right"][layer])
         for job, result in sorted(results["jobs"].items())
         if job.startswith(prefix)
         for snapshot in result["snapshots"]
         if snapshot["updates"] == updates
-    ]
-    return np.array(found)
+    }
 
 
-def format_interval(mean, low, high):
+def format_interval(shares):
+    """Return mean and interval; shares : dict of arrays."""
+    mean, low, high = bootstrap(list(shares.values()))
     return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 
+def subtract(a, b):
+    """Return a - b, seed by seed, where both have one."""
+    return {seed: a[seed] - b[seed] for seed in a if seed in b}
+
+
 KINDS = {
-    "log:last30:23:": "log, last 30 s, 23 artists",
-    "log:last30:10:": "log, last 30 s, 10 artists",
-    "log:last30:5:": "log, last 30 s, 5 artists",
-    "log:all:23:": "log, whole tracks, 23 artists",
-    "none:last30:23:": "raw, last 30 s, 23 artists",
+    "none:last30:23:": "raw",
+    "log:last30:23:": "log",
+    "log:last30:10:": "log, 10 artists",
+    "log:last30:5:": "log, 5 artists",
+    "log:all:23:": "log, whole tracks",
 }
+
+
+def describe_versions(results):
+    """Return the sentence that says what the figures were measured with."""
+    versions = {
+        json.dumps(result["versions"], sort_keys=True) for result in results["jobs"].values()
+    }
+    names = ("deep_artists", "pytensor", "numpy", "python")
+    texts = [
+        ", ".join(f"{name} {found[name]}" for name in names if found.get(name))
+        for found in map(json.loads, sorted(versions))
+    ]
+    return f"Measured with {'; '.join(dict.fromkeys(texts))}."
 
 
 def format_tables(results):
     """Return the tables in Markdown."""
-    lines = []
-    if synthetic := results.get("synthetic"):
-        lines += [f"| features | {' | '.join(synthetic)} |", "|---|---|---|"]
-        for kind in next(iter(synthetic.values())):
-            shares = [100 * np.array(found[kind]) for found in synthetic.values()]
-            cells = [f"{a.mean():.1f} ± {a.std(ddof=1):.1f}" for a in shares]
-            lines.append(f"| {kind} | {' | '.join(cells)} |")
-        lines.append("")
-    lines += ["| features | accuracy |", "|---|---|"]
+    tables = [format_mel(results), format_networks(results), format_comparisons(results)]
+    if "synthetic" in results:
+        tables.insert(0, format_synthetic(results["synthetic"]))
+    return "\n\n".join("\n".join(lines) for lines in tables)
+
+
+def format_synthetic(found):
+    lines = [f"| features | {' | '.join(found)} |", "|---|---|---|"]
+    for kind in next(iter(found.values())):
+        shares = [100 * np.array(by_kind[kind]) for by_kind in found.values()]
+        cells = [f"{a.mean():.1f} ± {a.std(ddof=1):.1f}" for a in shares]
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    return lines
+
+
+def format_mel(results):
+    lines = ["| features | families right, % |", "|---|---|"]
     for name, shares in results["mel"].items():
-        interval = bootstrap([shares])
-        lines.append(f"| {name} | {format_interval(*interval)} |")
-    lines += [
-        "",
-        "| network | updates | seeds | pool | gain | hidden | gain | test error |",
+        lines.append(f"| {name} | {format_interval({'': shares})} |")
+    return lines
+
+
+def format_networks(results):
+    """Return accuracies and gains over the own initial values, and what the teacher has learned."""
+    lines = [
+        "| input | updates | seeds | pool | gain | hidden | gain | errors: patches, tracks |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for prefix, name in KINDS.items():
         for updates in SNAPSHOTS:
-            cells, n = [], 0
+            cells = []
             for layer in LAYERS:
                 shares = get_shares(results, prefix, layer, updates)
-                n = len(shares)
-                if not n:
-                    break
-                gain = bootstrap(shares - get_shares(results, prefix, layer, 0))
-                cells.append(format_interval(*bootstrap(shares)))
-                cells.append(format_interval(*gain) if updates else "")
-            if n:
-                errors = [
-                    100 * snapshot["errors"]["test"]["patch_error"]
-                    for job, result in results["jobs"].items()
-                    if job.startswith(prefix)
-                    for snapshot in result["snapshots"]
-                    if snapshot["updates"] == updates
-                ]
-                cells.append(f"{np.mean(errors):.1f}" if updates else "")
-                lines.append(f"| {name} | {updates} | {n} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+                gain = subtract(shares, get_shares(results, prefix, layer, 0))
+                if shares:
+                    cells += [format_interval(shares), format_interval(gain) if updates else ""]
+            if cells:
+                errors = format_errors(results, prefix, updates) if updates else ""
+                lines.append(
+                    f"| {name} | {updates} | {len(shares)} | {' | '.join(cells)} | {errors} |"
+                )
+    return lines
+
+
+def format_errors(results, prefix, updates):
+    """Return the mean test errors of patches and of tracks, with deviations over the seeds."""
+    errors = [
+        (snapshot["errors"]["test"]["patch_error"], snapshot["errors"]["test"]["track_error"])
+        for job, result in results["jobs"].items()
+        if job.startswith(prefix)
+        for snapshot in result["snapshots"]
+        if snapshot["updates"] == updates
+    ]
+    mean = 100 * np.mean(errors, axis=0)
+    if len(errors) == 1:
+        return ", ".join(f"{m:.1f}" for m in mean)
+    deviation = 100 * np.std(errors, axis=0, ddof=1)
+    return ", ".join(f"{m:.1f} ± {d:.1f}" for m, d in zip(mean, deviation))
+
+
+def format_comparisons(results):
+    """Return differences in points: log input against raw, and networks against log mel."""
+    lines = ["| difference | updates | seeds | points |", "|---|---|---|---|"]
+    mel = np.array(results["mel"]["log mel, patches"])
+    for updates in SNAPSHOTS:
+        for layer in LAYERS:
+            log, raw = (
+                get_shares(results, f"{kind}:last30:23:", layer, updates)
+                for kind in ("log", "none")
+            )
+            differences = {
+                f"{layer}, log - raw": subtract(log, raw),
+                f"{layer}, log - log mel of patches": {seed: a - mel for seed, a in log.items()},
+            }
+            for name, difference in differences.items():
+                if difference:
+                    cells = f"{updates} | {len(difference)} | {format_interval(difference)}"
+                    lines.append(f"| {name} | {cells} |")
+    return lines
 
 
 def draw(results, path):
@@ -418,18 +478,18 @@ def draw(results, path):
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "deep_artists"  # the same bytes every time
+    matplotlib.rcParams |= {"svg.hashsalt": "deep_artists", "svg.fonttype": "none"}  # same bytes
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True, layout="constrained")
-    kinds = {prefix: name for prefix, name in KINDS.items() if ":23:" in prefix}
+    kinds = {prefix: name for prefix, name in KINDS.items() if ":last30:23:" in prefix}
     for axis, layer in zip(axes, LAYERS):
         for prefix, name in kinds.items():
             points = [(n, get_shares(results, prefix, layer, n)) for n in SNAPSHOTS]
-            points = [(n, *bootstrap(shares)) for n, shares in points if len(shares)]
+            points = [(n, *bootstrap(list(shares.values()))) for n, shares in points if shares]
             if points:
                 updates, mean, low, high = np.array(points).T
-                axis.plot(updates, mean, ".-", label=name.removesuffix(", 23 artists"))
+                axis.plot(updates, mean, ".-", label=f"{name} input")
                 axis.fill_between(updates, low, high, alpha=0.15)
         mel = bootstrap([results["mel"]["log mel, patches"]])[0]
         axis.axhline(mel, color="grey", ls=":", label="log mel, patches")
@@ -507,9 +567,10 @@ def measure_all(arguments, results):
     for job in arguments.jobs:
         done = results["jobs"].get(job, {"snapshots": []})["snapshots"]
         if not done or done[-1]["updates"] < arguments.updates:
-            results["jobs"][job] = run_job(job, arguments.music, work, task, arguments.updates)
-            with new_file(arguments.results) as file:
-                file.write(json.dumps(results).encode())
+            for found in run_job(job, arguments.music, work, task, arguments.updates):
+                results["jobs"][job] = found
+                with new_file(arguments.results) as file:
+                    file.write(json.dumps(results).encode())
 
 
 if __name__ == "__main__":
