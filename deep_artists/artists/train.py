@@ -124,7 +124,8 @@ def train(
     for name, (x, _) in zip(SPLITS, splits):
         if name not in hashes:
             hashes[name] = check_finite(x, name, floatX, hashed=checkpoint is not None)
-    about, transform = {"versions": get_versions(), "device": device}, None
+    about: dict[str, Any] = {"versions": get_versions(), "device": device}
+    transform: Any = None
     if recipe.compression == "log":
         about["input"] = measure(splits[0][0])
         transform = partial(compress, **about["input"])
