@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -44,7 +45,6 @@ def test_embedding_and_classifier_are_one_pipeline(paths):
 
 
 def test_a_table_is_a_table(paths):
-    pandas = pytest.importorskip("pandas")
     embedder = AudioEmbedder(make_model()).set_output(transform="pandas")
     files = pandas.Series(paths, index=list("abcdef"))
     table = embedder.fit_transform(files)

@@ -1,6 +1,7 @@
 """What objects say of themselves: a few lines, and a table in a notebook."""
 
 import numpy as np
+import pandas
 import pytest
 from test_predict import make_model
 
@@ -45,7 +46,6 @@ def test_everything_has_a_short_repr_and_a_table(tmp_path):
 
 
 def test_predictions_are_a_table():
-    pandas = pytest.importorskip("pandas")
     predictions = make_predictions()
     table = predictions.to_frame()
     assert table.shape == (3, 8) and table.probability.sum() == 1
