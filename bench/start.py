@@ -1,6 +1,6 @@
 """What starting takes: processor time of whole commands, with an empty cache and a warm one.
 
-    python bench/start.py [--rounds N] [--json FILE]
+    python bench/start.py [--only COMMAND ...] [--rounds N] [--json FILE]
 
 Each command runs in a process of its own, on a small corpus made for the purpose; "first" means
 that the compile cache was emptied before. Prints a table of medians: seconds of processor time,
@@ -39,7 +39,7 @@ def run(folder, *arguments):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
 
 
-def measure(folder, rounds):
+def measure(folder, rounds, only):
     """Yield (what, medians of processor time and of the clock)."""
     sys.path.insert(0, str(ROOT))
     from deep_artists import write_corpus
@@ -56,6 +56,8 @@ def measure(folder, rounds):
         "verify --quick": ["verify", "--quick"],
     }
     for name, arguments in commands.items():
+        if only and name.split()[0] not in only:
+            continue
         for first in (True, False):
             if name.startswith("verify") and not first:
                 continue
@@ -70,12 +72,13 @@ def measure(folder, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", help="of train, predict, features, verify")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     found = {}
     print(f"{'command':<22}{'processor, s':>14}{'clock, s':>10}")
     with tempfile.TemporaryDirectory() as folder:
-        for what, (processor, wall) in measure(Path(folder), arguments.rounds):
+        for what, (processor, wall) in measure(Path(folder), arguments.rounds, arguments.only):
             found[what] = {"processor_s": processor, "clock_s": wall}
             print(f"{what:<22}{processor:>14.1f}{wall:>10.1f}", flush=True)
     if arguments.json:

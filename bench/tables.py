@@ -98,6 +98,8 @@ def make_peers():
 def make_start():
     """Return what starting takes."""
     measured = read("start")
+    if measured is None:
+        return ""
     lines = ["| command | processor, s | clock, s |", "|---|---|---|"]
     for command, taken in measured["found"].items():
         lines.append(f"| {command} | {taken['processor_s']:.1f} | {taken['clock_s']:.1f} |")
