@@ -78,7 +78,7 @@ def files(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
-@pytest.mark.parametrize("shard_tracks", [None, 4])
+@pytest.mark.parametrize("shard_tracks", [None, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_worker_that_is_killed_loses_nothing(audio, tmp_path, shard_tracks, monkeypatch):
     monkeypatch.setattr(extraction, "TRACKS_PER_TASK", 4)
     extract_folder(audio, tmp_path / "alone", shard_tracks=shard_tracks)
@@ -128,6 +128,7 @@ def test_tracks_that_kill_every_worker_end_the_run(audio, tmp_path):
     assert not (tmp_path / "failed.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_loses_all_workers_ends_the_run(audio, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cluster_module, "TELL_AFTER_S", 0.5)
     options = dict(threads_per_worker=1, processes=True, dashboard_address=":0")

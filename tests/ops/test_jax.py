@@ -162,8 +162,8 @@ def test_xla_s_own_lowering_is_close_to_c(computed):
         (check_op, ("conv2d", "float32", "jax-ffi")),
         (check_op, ("softmax", "float32", "jax")),
         (check_one_pass, ("float64", "jax")),
-        (check_network, ("third", "float32", {}, "jax")),
-        (check_network, ("page", "float64", {}, "jax-ffi")),
+        pytest.param(check_network, ("third", "float32", {}, "jax"), marks=pytest.mark.slow),
+        pytest.param(check_network, ("page", "float64", {}, "jax-ffi"), marks=pytest.mark.slow),
         (check_program, ("third", "float64", "jax-ffi")),
     ],
 )

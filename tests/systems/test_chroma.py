@@ -15,6 +15,7 @@ from deep_artists.reference.inputs import sha256
 from deep_artists.systems import chroma, chroma_tutorial
 
 FAST = ("2013-12-18", "instrument")
+STRICT_AND_LOOSE = ["float64", pytest.param("float32", marks=pytest.mark.slow)]
 
 
 def failures(check, *arguments):
@@ -25,7 +26,7 @@ def failures(check, *arguments):
 # --- as it is ---
 
 
-@pytest.mark.parametrize("floatX", ["float32", "float64"])
+@pytest.mark.parametrize("floatX", STRICT_AND_LOOSE)
 @pytest.mark.parametrize(
     "name",
     [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in TUTORIAL],
@@ -34,7 +35,7 @@ def test_the_tutorial_is_followed(name, floatX):
     assert failures(check_chroma.check_tutorial, name, floatX) == set()
 
 
-@pytest.mark.parametrize("floatX", ["float32", "float64"])
+@pytest.mark.parametrize("floatX", STRICT_AND_LOOSE)
 @pytest.mark.parametrize("name", SLIDES)
 def test_the_networks_of_the_talk_are_followed(name, floatX):
     assert failures(check_chroma.check_slides, name, floatX) == set()

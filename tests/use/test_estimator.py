@@ -137,6 +137,7 @@ def test_random_state_is_the_seed():
     assert seeds[:2] == [23455, 5] and seeds[2] == seeds[3] != 5
 
 
+@pytest.mark.slow
 def test_it_stands_in_searches_and_pipelines():
     X, y, track = make_patches()
     net = DeepArtistClassifier(**SMALL)
