@@ -48,7 +48,8 @@ def describe(measured):
         for name in ("deep_artists", "pytensor", "numpy", "python")
         if machine["versions"].get(name)
     )
-    revision = (machine["revision"] or "no git")[:12]
+    revision, _, dirty = (machine["revision"] or "not known").partition("-")
+    revision = revision[:12] + (" and changes not committed" if dirty else "")
     return f"{machine['processor']}, {machine['instruction_set']}; {versions}; commit {revision}."
 
 

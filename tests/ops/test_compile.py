@@ -5,6 +5,7 @@ import subprocess
 import numpy as np
 import pytensor.tensor as pt
 import pytest
+from pytensor.compile import ProfileStats
 from pytensor.compile.mode import Mode
 
 from deep_artists.artists.network import Network
@@ -108,3 +109,13 @@ def test_a_training_step_has_the_same_costs_in_every_mode(mode):
         return [float(step(x, y)) for _ in range(3)]
 
     np.testing.assert_allclose(take_steps(mode), take_steps(None), rtol=1e-12)
+
+
+def test_a_profiled_function_has_a_time_for_each_node():
+    x = pt.matrix(dtype="float64")
+    profile = ProfileStats(atexit_print=False)
+    function = compile_function([x], (x + 1).sum(), profile=profile)
+    function(np.ones((2, 2)))
+    assert set(dict.fromkeys(node for _, node in profile.apply_time)) == {
+        *function.maker.fgraph.apply_nodes
+    }

@@ -82,8 +82,8 @@ static npy_intp tree_size(npy_intp n, npy_intp size) {
 }
 
 // dW (filters, maps, kh, kw), summed over the cells that list(patch, gradient, sample, filter,
-// cells) names, row by row: each sample by itself (see add_rows), the samples in a tree. What a thread sums is a
-// branch of that tree, so it does not matter how many there are.
+// cells) names, row by row: each sample by itself (see add_rows), the samples in a tree. What a
+// thread sums is a branch of that tree, so it does not matter how many there are.
 // d (n, filters, cells_each): the gradient.
 template <class T, class List>
 static void grad_filters(const ConvShape &s, npy_intp n, const T *x, const T *d, npy_intp cells_each,
