@@ -57,7 +57,7 @@ def report_failed(report):
         commonest = sorted(report.others.items(), key=lambda item: (-item[1], item[0]))
         kinds = [f"{n} {printable(suffix) or 'without suffix'}" for suffix, n in commonest]
         more = f", {len(kinds) - 20} kinds more" if len(kinds) > 20 else ""
-        note(f"no sound files: {', '.join(kinds[:20])}{more}")
+        note(f"left out, not sound files: {', '.join(kinds[:20])}{more}")
 
 
 def report_set(datasets):

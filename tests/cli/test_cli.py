@@ -280,5 +280,7 @@ def test_progress_is_silent_where_stderr_is_no_terminal(audio, tmp_path):
         text=True,
         env=environment,
     )
-    assert run.returncode == 0 and run.stderr == "no sound files: 1 .csv, 1 .json, 1 .md\n"
+    assert (
+        run.returncode == 0 and run.stderr == "left out, not sound files: 1 .csv, 1 .json, 1 .md\n"
+    )
     assert re.fullmatch(r"wrote .*: 15 tracks, 0 were there already, 0 left out\n", run.stdout)

@@ -205,5 +205,8 @@ def test_files_that_are_no_sound_are_counted(audio, tmp_path, capsys):
     command = ["extract", str(folder), "--out", str(tmp_path / "p"), "--jobs", "1"]
     assert main([*command, "--strict"]) == 1
     error = capsys.readouterr().err
-    assert "no sound files: 2 .jpg, 1 without suffix\n" in error and "left out b.wma: " in error
+    assert (
+        "left out, not sound files: 2 .jpg, 1 without suffix\n" in error
+        and "left out b.wma: " in error
+    )
     assert np.load(tmp_path / "p" / "a.flac.mel.npy").shape[1] == 2560
