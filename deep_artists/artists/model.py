@@ -1,13 +1,7 @@
-"""A trained model: its arrays, what made them, and what it predicts.
-
-The file is an .npz without pickle, the exchange format: the last parameters under the names of
-`recipe.NAMES` (what 2013 saved), the best ones under ``best_`` and the same names, and one JSON
-text, ``about``: format number, recipe, label names, versions.
-"""
+"""A trained model: its arrays, what made them, and what it predicts."""
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,21 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..data.arrays import open_npz
 from ..data.compression import compress
-from ..data.files import DamagedFileError, new_file, parse_json
 from ..data.mapped import read_pieces
 from ..data.summary import as_html, as_text, list_names
 from ..ops.device import check_device
-from .recipe import IMAGE_SHAPE, NAMES, Recipe, expected_shapes, from_dict
+from .model_file import ModelError, check_model, read_model, write_model
+from .recipe import IMAGE_SHAPE, NAMES, Recipe, expected_shapes
 
 BATCH = 512  # patches that are computed at once
-
-FORMAT = 1
-
-
-class ModelError(ValueError):
-    """A model file that cannot be read, or whose arrays do not fit its recipe."""
 
 
 @dataclass
@@ -63,13 +50,7 @@ class Model:
     device: str = "cpu"
 
     def __post_init__(self):
-        check_arrays(get_headers(self.last), get_headers(self.best), self.recipe)
-        names = self.label_names
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ModelError(f"label names {names!r}; a list of texts is needed")
-        if len(self.label_names) > self.recipe.n_out:
-            raise ModelError(f"{len(self.label_names)} label names for {self.recipe.n_out} outputs")
-        check_input(self.about, self.recipe)
+        check_model(self.last, self.best, self.recipe, self.label_names, self.about)
         self._functions = {}
 
     @property
@@ -121,17 +102,7 @@ class Model:
         OSError
             If the file cannot be written; one that was there is left as it was.
         """
-        path = Path(path)
-        about = {
-            **self.about,
-            "format": FORMAT,
-            "recipe": self.recipe.to_dict(),
-            "label_names": list(self.label_names),
-        }
-        arrays = {**self.last, **{f"best_{name}": a for name, a in self.best.items()}}
-        with new_file(path) as file:
-            np.savez(file, about=np.array(json.dumps(about, sort_keys=True)), **arrays)
-        return path
+        return write_model(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Model:
@@ -152,34 +123,7 @@ class Model:
             fit its recipe.
         FileNotFoundError
         """
-        best_names = {f"best_{name}": name for name in NAMES}
-        try:
-            with open_npz(path) as file:
-                text = file.read_text("about")
-                about = parse_json(text, path, format=int, recipe=object, label_names=object)
-                number, recipe = about.pop("format"), about.pop("recipe")
-                if number != FORMAT:
-                    raise ModelError(
-                        f"{path} has model format {number}, this version reads {FORMAT}: update "
-                        "deep_artists"
-                    )
-                file.check_names({"about", *NAMES, *best_names})
-                last = {name: file.headers[name] for name in NAMES if name in file.headers}
-                best = {n: file.headers[b] for b, n in best_names.items() if b in file.headers}
-                recipe = from_dict(recipe)
-                check_arrays(last, best, recipe)  # before any is read
-                return cls(
-                    last={name: file.read(name) for name in last},
-                    best={name: file.read(f"best_{name}") for name in best},
-                    recipe=recipe,
-                    label_names=about.pop("label_names"),
-                    about=about,
-                )
-        except DamagedFileError as error:
-            reason = str(error).removeprefix(f"{path}: ")
-            raise ModelError(f"{path} is no model of deep_artists, or damaged: {reason}") from error
-        except ValueError as error:
-            raise ModelError(f"{path}: {str(error).removeprefix(f'{path} ')}") from error
+        return cls(**read_model(path))
 
     @property
     def is_whole(self) -> bool:
@@ -388,48 +332,6 @@ class Model:
             _, first = np.unique(track[0], return_index=True)
             errors["track_error"] = float(np.mean(predicted != np.asarray(y)[first]))
         return errors
-
-
-def get_headers(arrays):
-    """Return the dtype and the shape of arrays, by their names."""
-    return {name: (a.dtype, a.shape) for name, a in arrays.items()}
-
-
-def check_arrays(last, best, recipe):
-    """Raise ModelError unless parameters are those of a recipe's network, or its first layer's.
-
-    last, best : dict of str to (np.dtype, tuple)
-    """
-    if "conv_W" not in last:
-        raise ModelError("last conv_W: found nothing")
-    floatX, shapes = str(last["conv_W"][0]), expected_shapes(recipe)
-    if floatX not in ("float32", "float64"):
-        raise ModelError(f"arrays of {floatX}; float32 or float64 is needed")
-    names = NAMES[:2] if set(last) <= set(NAMES[:2]) else NAMES
-    for which, headers in (("last", last), ("best", best)):
-        for name in names:
-            dtype, shape = headers.get(name, ("nothing", ""))
-            if (str(dtype), shape) != (floatX, shapes[name]):
-                found = f"{dtype} {shape}".strip()
-                raise ModelError(
-                    f"{which} {name}: found {found}, its recipe needs {floatX} {shapes[name]}"
-                )
-        if more := sorted(headers.keys() - set(names)):
-            raise ModelError(f"{which} {', '.join(more)}: found beside {', '.join(names)}")
-
-
-def check_input(about, recipe):
-    """Raise ModelError unless a model with compression knows the mean and deviation of train."""
-    if recipe.compression == "none":
-        return
-    found = about.get("input")
-    names = sorted(found) if isinstance(found, dict) else []
-    numbers = names == ["deviation", "mean"] and all(type(n) is float for n in found.values())
-    if not numbers or not np.isfinite(list(found.values())).all() or found["deviation"] <= 0:
-        raise ModelError(
-            f"about['input'] = {found!r}; with compression = {recipe.compression!r} the mean and "
-            "the deviation of train are needed"
-        )
 
 
 def sum_by_track(pieces, row):

@@ -3,6 +3,8 @@
 import json
 import sys
 
+from .options import add_floatX, add_out, add_study_seed
+
 N_STEPS = {"pitches": 5000, "thirds": 3000}  # of the tutorial
 GAINS, N_FILTERS = (0.1, 1.0), (4, 32)
 
@@ -12,16 +14,9 @@ def add_blocks(studies):
     help = "the two examples of Choi et al.'s tutorial; random filters against learned ones"
     parser = studies.add_parser("blocks", help=help, description=help)
     parser.set_defaults(command=study_blocks)
-    parser.add_argument(
-        "--out",
-        default="deep_artists_blocks",
-        metavar="PATH",
-        help="where the results go (default: deep_artists_blocks)",
-    )
-    parser.add_argument("--floatX", default="float32", choices=["float32", "float64"])
-    parser.add_argument(
-        "--seed", type=int, default=1209, metavar="N", help="of weights and sounds (default: 1209)"
-    )
+    add_out(parser, "blocks")
+    add_floatX(parser)
+    add_study_seed(parser, 1209, "weights and sounds")
     parser.add_argument(
         "--repeat",
         type=int,

@@ -5,6 +5,8 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from .options import add_out, add_strict, add_study_seed
+
 N_MIDDLE = 5  # frames of a synthetic chord to train on: its ends sound into its neighbours
 COLUMNS = ("dot", "distance", "loss", "FWRR", "AICA", "majmin", "triads")
 
@@ -20,12 +22,7 @@ def add_chroma(studies):
         help="sound files, each with its .lab or .jams beside it (default: "
         "synthetic chords, written as sound files)",
     )
-    parser.add_argument(
-        "--out",
-        default="deep_artists_chroma",
-        metavar="PATH",
-        help="where the results go (default: deep_artists_chroma)",
-    )
+    add_out(parser, "chroma")
     parser.add_argument(
         "--tracks",
         type=int,
@@ -40,12 +37,8 @@ def add_chroma(studies):
         metavar="N",
         help="minibatches of 50 that each network is trained on (default: 20000)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=2013, metavar="N", help="of all that is drawn (default: 2013)"
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with status 1 if a file was left out"
-    )
+    add_study_seed(parser, 2013, "all that is drawn")
+    add_strict(parser)
 
 
 def study_chroma(arguments):

@@ -4,6 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+from .options import add_out, add_strict, add_study_seed
+
 
 def add_fretboard(studies):
     help = "the fretboard network (Humphrey 2013): from audio to a fingering on the guitar"
@@ -16,12 +18,7 @@ def add_fretboard(studies):
         help="sound files, each with its .lab or .jams beside it (default: "
         "synthetic strummed chords, written as sound files)",
     )
-    parser.add_argument(
-        "--out",
-        default="deep_artists_fretboard",
-        metavar="PATH",
-        help="where the results go (default: deep_artists_fretboard)",
-    )
+    add_out(parser, "fretboard")
     parser.add_argument(
         "--size",
         default="small",
@@ -43,12 +40,8 @@ def add_fretboard(studies):
         help="minibatches of 50 (default: 2000)",
     )
     parser.add_argument("--masked", action="store_true", help="hide parts of the tiles in training")
-    parser.add_argument(
-        "--seed", type=int, default=2013, metavar="N", help="of all that is drawn (default: 2013)"
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with status 1 if a file was left out"
-    )
+    add_study_seed(parser, 2013, "all that is drawn")
+    add_strict(parser)
 
 
 def study_fretboard(arguments):

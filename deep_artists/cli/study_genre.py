@@ -6,6 +6,8 @@ import sys
 from importlib.util import find_spec
 from itertools import zip_longest
 
+from .options import add_floatX, add_out, add_strict, add_study_seed
+
 RATES = {"sigmoid": 0.1, "relu": 0.001}
 HF_BATCH, HF_BATCHES = 500, 20  # frames of a minibatch, minibatches of curvature
 
@@ -23,12 +25,7 @@ def add_genre(studies):
         "embedded synthetic corpus, the instrument as genre, the artist as the "
         "second label)",
     )
-    parser.add_argument(
-        "--out",
-        default="deep_artists_genre",
-        metavar="PATH",
-        help="where the results go (default: deep_artists_genre)",
-    )
+    add_out(parser, "genre")
     parser.add_argument(
         "--lists",
         nargs=3,
@@ -72,14 +69,8 @@ def add_genre(studies):
     parser.add_argument(
         "--trees", type=int, default=500, metavar="N", help="of each random forest (default: 500)"
     )
-    parser.add_argument("--floatX", default="float32", choices=["float32", "float64"])
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=23455,
-        metavar="N",
-        help="of the split and of the order of minibatches (default: 23455)",
-    )
+    add_floatX(parser)
+    add_study_seed(parser, 23455, "the split and of the order of minibatches")
     parser.add_argument(
         "--jobs",
         type=int,
@@ -87,9 +78,7 @@ def add_genre(studies):
         metavar="N",
         help="processes that read audio, threads of the forests (default: -1, one per core)",
     )
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with status 1 if a file was left out"
-    )
+    add_strict(parser)
 
 
 def study_genre(arguments):
