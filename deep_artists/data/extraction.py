@@ -13,44 +13,28 @@ tasks are under way at a time, and only counts of what they did are kept.
 from __future__ import annotations
 
 import csv
-import hashlib
-import heapq
 import io
 import itertools
-import json
 import os
-import socket
 from collections import Counter
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from .arrays import map_array
+from .extraction_tasks import extract_files, extract_shard, patch_paths, remove_patches, run_task
 from .files import (
-    DISK_FULL,
     DamagedFileError,
     iterate_files,
     list_folder,
     new_file,
     own_folder,
-    read_json,
     remove_unfinished,
 )
-from .patches import AUDIO_SUFFIXES, AudioError, extract_file, make_settings
+from .patches import AUDIO_SUFFIXES, AudioError, make_settings
 from .progress import Progress
-from .shards import (
-    cut_shards,
-    is_patches,
-    read_manifest,
-    read_shard,
-    write_index,
-    write_manifest,
-    write_patches,
-    write_shard,
-)
+from .shards import cut_shards, read_manifest, write_manifest
 from .tracks import SUFFIX, UNFINISHED
-from .versions import find_versions
 from .workers import check_jobs, run_tasks
 
 REPORT = "failed.csv"
@@ -136,7 +120,7 @@ def extract_folder(
             # The temporary report is there as long as the run: workers look for it.
             marker = Path(report.name)
             tasks = ((*task, audio_dir, marker) for task in tasks)
-            outcomes = run_tasks(jobs, n_tasks, _run, tasks)
+            outcomes = run_tasks(jobs, n_tasks, run_task, tasks)
             shards = _write_report(report, outcomes, counts, unreadable, n_tracks)
         if shard_tracks:
             remove_unfinished(out_dir, "shard-*")  # of a worker that died; another did its task
@@ -218,7 +202,7 @@ def _tidy(audio_dir, out_dir, shard_tracks):
         return
     (out_dir / UNFINISHED).touch()
     for name in _find_stale(audio_dir, out_dir):
-        _remove_patches(out_dir, name)
+        remove_patches(out_dir, name)
 
 
 def _find_stale(audio_dir, out_dir, within=""):
@@ -233,14 +217,8 @@ def _find_stale(audio_dir, out_dir, within=""):
             # Where the audio has no such folder, the names inside are not found either.
             yield from _find_stale(audio_dir, out_dir, within + name)
         elif (source := name.removesuffix(SUFFIX)) not in there:
-            if os.path.lexists(_patch_paths(out_dir, within + source)[1]):
+            if os.path.lexists(patch_paths(out_dir, within + source)[1]):
                 yield within + source
-
-
-def _remove_patches(out_dir, source):
-    for path in _patch_paths(out_dir, source):
-        if not path.is_dir():  # a folder of that name holds no patches
-            path.unlink(missing_ok=True)
 
 
 def _connect(cluster, timeout_s):
@@ -262,11 +240,11 @@ def _plan_tasks(audio_dir, shard_tracks, clip, counts, unreadable):
 
     sources = iterate_files(audio_dir, AUDIO_SUFFIXES, on_error=note)
     if shard_tracks:
-        extract = partial(_extract_shard, clip=clip)
+        extract = partial(extract_shard, clip=clip)
         tasks = ((extract, *shard) for shard in cut_shards(sources, shard_tracks))
     else:
         batches = iter(lambda: list(itertools.islice(sources, TRACKS_PER_TASK)), [])
-        tasks = ((partial(_extract_files, clip=clip), "", batch) for batch in batches)
+        tasks = ((partial(extract_files, clip=clip), "", batch) for batch in batches)
     for task in tasks:
         counts["listed"] += len(task[2])
         yield task
@@ -295,130 +273,3 @@ def _write_report(file, outcomes, counts, unreadable, n_tracks):
     counts["failed"] += len(unreadable)
     text.detach()  # else it would close the file
     return shards
-
-
-# --- a task, in a worker process ---
-
-
-def _run(task, name, sources, audio_dir, marker):
-    """Do a task: (its name, tracks done, tracks reused, [(failed source, reason)])."""
-    # Without this check a machine that lacks the shared folders would report every track as
-    # failed, or write patches to its own disk.
-    folders = [] if marker.exists() else [marker.parent]
-    if not any(os.path.lexists(audio_dir / source) for source in sources):
-        folders.append(audio_dir)
-    if folders:
-        raise FileNotFoundError(
-            f"{socket.gethostname()} does not see the files in {' and '.join(map(str, folders))}: "
-            "they were removed, or are not on a file system shared under this path"
-        )
-    return name, *task(audio_dir, marker.parent, name, sources)
-
-
-def _extract_files(audio_dir, out_dir, _, sources, clip="last30"):
-    """Write a file for each track: (tracks done, reused, [(failed source, reason)])."""
-    counts, failed = Counter(), []
-    for source in sources:
-        try:
-            counts[_extract_file(audio_dir, out_dir, source, clip)] += 1
-        except (AudioError, OSError) as error:
-            if getattr(error, "errno", None) in DISK_FULL:
-                raise  # no fault of the track
-            _remove_patches(out_dir, source)  # of what the file was before
-            failed.append((source, _give_reason(error, audio_dir / source)))
-    return counts["done"], counts["reused"], failed
-
-
-def _extract_file(audio_dir, out_dir, source, clip):
-    settings, sha256 = make_settings(clip), _hash(audio_dir / source)
-    patches_path, json_path = _patch_paths(out_dir, source)
-    if _is_extracted(patches_path, json_path, sha256, settings):
-        return "reused"
-    track, patches = _extract_track(audio_dir, source, sha256, clip)
-    made_from = json.dumps(track | dict(settings=settings, versions=find_versions()), indent=1)
-    patches_path.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(patches_path) as file:
-        write_patches(file, [patches])
-        # In this order patches always have a .json that is theirs, also after a kill in between.
-        patches_path.unlink(missing_ok=True)
-        with new_file(json_path) as json_file:
-            json_file.write(made_from.encode())
-    return "done"
-
-
-def _patch_paths(out_dir, source):
-    return out_dir / f"{source}{SUFFIX}", out_dir / f"{source}.mel.json"
-
-
-def _is_extracted(patches_path, json_path, sha256, settings):
-    """Return whether good patches of this audio, made with these settings, are there."""
-    try:
-        made_from = read_json(json_path)
-        patches = map_array(patches_path)
-    except (OSError, DamagedFileError):
-        return False
-    same = made_from.get("settings") == settings and made_from.get("source_sha256") == sha256
-    return same and is_patches(patches, made_from.get("n_patches"))
-
-
-def _extract_shard(audio_dir, out_dir, shard, sources, clip="last30"):
-    """Bring a shard up to date: (tracks done, reused, [(failed source, reason)]).
-
-    Tracks that are already there and unchanged are copied. The others are extracted, also those
-    that failed before. If nothing changes, the shard is not written again.
-    """
-    path, settings = out_dir / f"shard-{shard}.npy", make_settings(clip)
-    old = read_shard(path, settings)
-    sha256, failed = _hash_all(audio_dir, sources)
-    kept = [s for s in sources if old and s in sha256 and old.sha256(s) == sha256[s]]
-    missing = sorted(sha256.keys() - set(kept))
-    extracted = _extract_tracks(audio_dir, missing, sha256, failed, clip)
-    first = list(itertools.islice(extracted, 1))
-    if not old or len(kept) < len(old.tracks) or first:
-        extracted = itertools.chain([first.pop()] if first else [], extracted)
-        copied = (old.read(source) for source in kept)
-        tracks = heapq.merge(copied, extracted, key=lambda track: track[0]["source"])
-        write_shard(path, tracks, failed, settings)
-    elif old.failed != failed:
-        write_index(path, list(old.tracks.values()), failed, settings)
-    return len(sources) - len(kept) - len(failed), len(kept), sorted(failed.items())
-
-
-def _hash_all(audio_dir, sources):
-    """Return the SHA-256 of every file, by its name, and the reasons for those without one."""
-    sha256, failed = {}, {}
-    for source in sources:
-        try:
-            sha256[source] = _hash(audio_dir / source)
-        except (AudioError, OSError) as error:
-            failed[source] = _give_reason(error, audio_dir / source)
-    return sha256, failed
-
-
-def _extract_tracks(audio_dir, sources, sha256, failed, clip):
-    """Yield the facts about a track, and its patches; add tracks that fail to `failed`."""
-    for source in sources:
-        try:
-            track, patches = _extract_track(audio_dir, source, sha256[source], clip)
-        except (AudioError, OSError) as error:
-            failed[source] = _give_reason(error, audio_dir / source)
-        else:
-            yield track | dict(versions=find_versions()), patches
-
-
-def _hash(path):
-    if not path.is_file():  # a broken link, or a pipe to be read for ever
-        raise AudioError(f"{path}: no regular file")
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _extract_track(audio_dir, source, sha256, clip):
-    """Return the facts about a track, and its patches."""
-    patches, facts = extract_file(audio_dir / source, clip)
-    made_from = dict(source=source, source_sha256=sha256, **facts, n_patches=len(patches))
-    return made_from, patches
-
-
-def _give_reason(error, path):
-    return str(error).removeprefix(f"{path}: ")

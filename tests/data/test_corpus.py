@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from deep_artists.data.corpus import (
+from deep_artists.data.corpus import KEYS, write_corpus
+from deep_artists.data.synthesis import (
     INSTRUMENTS,
-    KEYS,
     MODES,
     SAMPLE_RATE,
     CorpusError,
     synthesise_track,
-    write_corpus,
 )
 
 SMALL = {"n_artists": 2, "n_tracks": 2, "duration_s": 0.5}

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from deep_artists.data import extraction, patches, shards
+from deep_artists.data import extraction, extraction_tasks, patches, shards
 from deep_artists.data.extraction import extract_folder, read_failed
 from deep_artists.data.files import own_folder
 from deep_artists.data.patches import AudioError, extract_patches
@@ -127,7 +127,7 @@ def test_an_interrupted_write_is_not_taken_for_done(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, "write_patches", interrupt)
+        patch.setattr(extraction_tasks, "write_patches", interrupt)
         with pytest.raises(KeyboardInterrupt):
             extract_folder(audio, out)
     assert (out / "a.wav.mel.npy").read_bytes() == kept
@@ -188,14 +188,14 @@ def test_what_failed_is_listed_and_tried_again(tmp_path, shard_tracks, monkeypat
     def read_all(*_):  # as a newer library may
         return np.ones((2, 2560), np.float32), {}
 
-    monkeypatch.setattr(extraction, "extract_file", read_all)
+    monkeypatch.setattr(extraction_tasks, "extract_file", read_all)
     report = extract_folder(audio, out, shard_tracks=shard_tracks)
     assert report[:3] == (2, 12, 0) and list(read_failed(report.report)) == []
 
 
 def test_a_run_that_is_stopped_leaves_no_report(tmp_path, monkeypatch):
     audio, out = write_tracks(tmp_path / "audio"), tmp_path / "out"
-    extract_file, calls = extraction.extract_file, []
+    extract_file, calls = extraction_tasks.extract_file, []
 
     def interrupt(path, *more):
         calls.append(path)
@@ -204,7 +204,7 @@ def test_a_run_that_is_stopped_leaves_no_report(tmp_path, monkeypatch):
         return extract_file(path, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, "extract_file", interrupt)
+        patch.setattr(extraction_tasks, "extract_file", interrupt)
         with pytest.raises(KeyboardInterrupt):
             extract_folder(audio, out)
     assert len(list(out.rglob("*.mel.json"))) == 5
@@ -231,7 +231,7 @@ def test_memory_does_not_grow_with_the_number_of_tracks(tmp_path, monkeypatch):
         )
         monkeypatch.setattr(
             extraction,
-            "_run",
+            "run_task",
             lambda task, name, sources, *_: (name, len(sources) - 1, 0, [(sources[0], "a reason")]),
         )
         tracemalloc.start()
@@ -248,7 +248,7 @@ def test_memory_does_not_grow_with_the_number_of_tracks(tmp_path, monkeypatch):
 
 def test_tracks_that_are_not_accounted_for_are_an_error(tmp_path, monkeypatch):
     audio, out = write_tracks(tmp_path / "audio"), tmp_path / "out"
-    monkeypatch.setattr(extraction, "_extract_files", lambda *_, clip: (11, 0, []))
+    monkeypatch.setattr(extraction, "extract_files", lambda *_, clip: (11, 0, []))
     with pytest.raises(RuntimeError, match="12 tracks were listed, and 11 accounted for"):
         extract_folder(audio, out)
     assert not (out / "failed.csv").exists()
@@ -258,15 +258,15 @@ def test_folders_that_a_worker_does_not_see(tmp_path):
     audio, out = write_tracks(tmp_path / "audio"), tmp_path / "out"
     out.mkdir()
     (out / "marker").touch()
-    arguments = (extraction._extract_files, "", ["artist 0/00.wav", "gone.wav"])
-    assert extraction._run(*arguments, audio, out / "marker")[1:3] == (1, 0)
+    arguments = (extraction_tasks.extract_files, "", ["artist 0/00.wav", "gone.wav"])
+    assert extraction_tasks.run_task(*arguments, audio, out / "marker")[1:3] == (1, 0)
     with pytest.raises(FileNotFoundError, match=f"does not see the files in {out}: "):
-        extraction._run(*arguments, audio, out / "another marker")
+        extraction_tasks.run_task(*arguments, audio, out / "another marker")
     (tmp_path / "empty").mkdir()
     with pytest.raises(
         FileNotFoundError, match=f"does not see the files in {tmp_path / 'empty'}: "
     ):
-        extraction._run(*arguments, tmp_path / "empty", out / "marker")
+        extraction_tasks.run_task(*arguments, tmp_path / "empty", out / "marker")
 
 
 # --- shards ---
@@ -321,9 +321,9 @@ def test_only_the_tracks_that_changed_are_extracted_again_for_shards(twelve, tmp
     soundfile.write(audio / "artist 1" / "04.wav", tone(30_000, seed=99), 22050)
     (audio / "artist 0" / "03.wav").unlink()
     shutil.copy(audio / "artist 2" / "02.wav", audio / "artist 2" / "02b.wav")
-    extract_file, extracted = extraction.extract_file, []
+    extract_file, extracted = extraction_tasks.extract_file, []
     monkeypatch.setattr(
-        extraction,
+        extraction_tasks,
         "extract_file",
         lambda path, *more: (extracted.append(path.name), extract_file(path, *more))[1],
     )
@@ -363,7 +363,7 @@ def test_shards_that_cannot_be_trusted_are_extracted_again(twelve, tmp_path, dam
 
 
 def test_an_interrupted_shard_is_not_taken_for_done(twelve, tmp_path, monkeypatch):
-    extract_file, calls = extraction.extract_file, []
+    extract_file, calls = extraction_tasks.extract_file, []
 
     def interrupt(path, *more):
         calls.append(path)
@@ -372,7 +372,7 @@ def test_an_interrupted_shard_is_not_taken_for_done(twelve, tmp_path, monkeypatc
         return extract_file(path, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(extraction, "extract_file", interrupt)
+        patch.setattr(extraction_tasks, "extract_file", interrupt)
         with pytest.raises(KeyboardInterrupt):
             extract_folder(twelve, tmp_path, shard_tracks=2)
     assert not list(tmp_path.glob(".*"))
@@ -405,9 +405,9 @@ def test_a_full_disk_is_no_fault_of_a_track(twelve, tmp_path, monkeypatch):
     def fill(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(extraction, "new_file", fill)
+    monkeypatch.setattr(extraction_tasks, "new_file", fill)
     with pytest.raises(OSError, match="No space left"):
-        extraction._extract_files(twelve, tmp_path, "", ["artist 2/02.wav"])
+        extraction_tasks.extract_files(twelve, tmp_path, "", ["artist 2/02.wav"])
 
 
 def test_a_track_more_alters_one_shard():
@@ -424,7 +424,7 @@ def test_a_track_more_alters_one_shard():
 def test_memory_does_not_grow_with_the_shard(tmp_path, monkeypatch):
     audio = write_tracks(tmp_path / "audio", n=40, n_samples=6000)
     x = np.ones((500, 2560), np.float32)  # 5 MB
-    monkeypatch.setattr(extraction, "extract_file", lambda path, *_: (x.copy(), {}))
+    monkeypatch.setattr(extraction_tasks, "extract_file", lambda path, *_: (x.copy(), {}))
     extract_folder(audio, tmp_path / "warm", shard_tracks=1)
     tracemalloc.start()
     extract_folder(audio, tmp_path / "out", shard_tracks=1000)
@@ -578,25 +578,25 @@ def test_two_writers_of_one_folder(twelve, tmp_path, shard_tracks):
 def test_a_shard_that_is_handed_out_twice_is_whole(twelve, tmp_path, monkeypatch):
     sources = sorted(p.relative_to(twelve).as_posix() for p in twelve.rglob("*.wav"))
     (tmp_path / "alone").mkdir()
-    extraction._extract_shard(twelve, tmp_path / "alone", "id", sources)
+    extraction_tasks.extract_shard(twelve, tmp_path / "alone", "id", sources)
     (tmp_path / "out").mkdir()
-    extract_file, second = extraction.extract_file, []
+    extract_file, second = extraction_tasks.extract_file, []
 
     def extract_late(path, *more):
         if path.name == "08.wav" and not second:
             second.append(True)
-            extraction._extract_shard(twelve, tmp_path / "out", "id", sources)
+            extraction_tasks.extract_shard(twelve, tmp_path / "out", "id", sources)
         return extract_file(path, *more)
 
-    monkeypatch.setattr(extraction, "extract_file", extract_late)
-    extraction._extract_shard(twelve, tmp_path / "out", "id", sources)
+    monkeypatch.setattr(extraction_tasks, "extract_file", extract_late)
+    extraction_tasks.extract_shard(twelve, tmp_path / "out", "id", sources)
     assert second and files(tmp_path / "out") == files(tmp_path / "alone")
 
 
 def test_a_new_track_of_a_shard_is_extracted_once(twelve, tmp_path, monkeypatch):
-    extract_file, extracted = extraction.extract_file, []
+    extract_file, extracted = extraction_tasks.extract_file, []
     monkeypatch.setattr(
-        extraction,
+        extraction_tasks,
         "extract_file",
         lambda path, *more: (extracted.append(path.name), extract_file(path, *more))[1],
     )
