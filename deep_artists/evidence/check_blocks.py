@@ -21,7 +21,7 @@ INITIAL_SEEDS = {1: 1209, 2: 12345}
 QUICK = {(group, "float64") for group in ("d1", "c1", "bn", "xent")}
 
 
-def list_rungs(device):
+def list_rungs():
     """Return a rung for every group of blocks and dtype, and for the examples' whole training."""
     return [
         *(
@@ -29,7 +29,7 @@ def list_rungs(device):
                 f"blocks {group} {dtype}",
                 THEANO,
                 check_group,
-                (group, f"blocks/blocks-theano105-{dtype}.npz", dtype, device),
+                (group, f"blocks/blocks-theano105-{dtype}.npz", dtype),
                 slow=(group, dtype) not in QUICK,
             )
             for group in GROUPS
@@ -40,14 +40,14 @@ def list_rungs(device):
                 f"blocks {group} float64 of 0.6",
                 THEANO06,
                 check_group,
-                (group, "blocks/blocks-theano06-float64.npz", "float64", device),
+                (group, "blocks/blocks-theano06-float64.npz", "float64"),
                 slow=True,
             )
             for group in GROUPS
             if group not in ("bn", "xent", "transfer")
         ),
         *(
-            Rung(f"blocks example{i} {dtype}", THEANO, check_example, (i, dtype, device), slow=True)
+            Rung(f"blocks example{i} {dtype}", THEANO, check_example, (i, dtype), slow=True)
             for i in (1, 2)
             for dtype in DTYPES
         ),
@@ -55,12 +55,12 @@ def list_rungs(device):
     ]
 
 
-def check_group(group, recording, dtype, device):
+def check_group(group, recording, dtype):
     recorded, errors = golden.load(recording), {"out": [], "gradients": []}
     for name in CASES:
         if name.partition("/")[0] != group or f"{name}/sha256" not in recorded:
             continue
-        for quantity, ours in run_case(name, dtype, device).items():
+        for quantity, ours in run_case(name, dtype).items():
             if f"{name}/{quantity}" not in recorded:  # Theano has no gradient of avg_pad_exc
                 continue
             theirs = recorded[f"{name}/{quantity}"]
@@ -89,7 +89,7 @@ def compare(name, quantity, ours, theirs, recorded):
 
 
 @cache
-def run_case(name, dtype, device="cpu"):
+def run_case(name, dtype):
     """Return the output of a case and the gradients of sum(output * g), by their recorded names."""
     number, case = CASES[name]
     arrays = inputs_blocks.make_case(case, number, dtype)
@@ -113,7 +113,7 @@ def run_case(name, dtype, device="cpu"):
     gradients = pytensor.grad(cost, [variables[key] for key in wrt])
     outputs |= {f"g{key}": gradient for key, gradient in zip(wrt, gradients)}
     function = compile_function(
-        list(variables.values()), list(outputs.values()), device=device, on_unused_input="ignore"
+        list(variables.values()), list(outputs.values()), on_unused_input="ignore"
     )
     return {key: np.asarray(a) for key, a in zip(outputs, function(*arrays.values()))}
 
@@ -149,7 +149,7 @@ def build(group, options, x, *params):
     return blocks_examples.build_transfer(x, o["V"], o["pools"], params=layers)[1]
 
 
-def check_example(example, dtype, device):
+def check_example(example, dtype):
     recorded = golden.load(f"blocks/example{example}-{dtype}.npz")
     keep = sorted(int(key.partition("_after")[2]) for key in recorded if key.startswith("W0_after"))
     found = run_example(example, dtype, keep)

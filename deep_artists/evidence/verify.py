@@ -20,8 +20,11 @@ from . import (
     check_fretboard,
     check_frontend,
     check_genre,
+    check_hessian_free,
     check_ops,
 )
+
+SYSTEMS = check_blocks, check_chroma, check_fretboard, check_genre, check_hessian_free  # on cpu
 
 
 class Check(NamedTuple):
@@ -100,8 +103,5 @@ def list_rungs(device, digests):
         *check_bits.list_rungs(device),
         *check_ops.list_rungs(device),
         *check_artists.list_rungs(device, digests),
-        *(check_blocks.list_rungs(device) if device == "cpu" else []),
-        *(check_chroma.list_rungs() if device == "cpu" else []),
-        *(check_fretboard.list_rungs() if device == "cpu" else []),
-        *(check_genre.list_rungs() if device == "cpu" else []),
+        *(rung for check in SYSTEMS if device == "cpu" for rung in check.list_rungs()),
     ]

@@ -36,7 +36,7 @@ def test_theano_computed_the_same(group):
     for recording in (THEANO105.format("float64"), THEANO06):
         if recording == THEANO06 and group in ("bn", "xent", "transfer"):
             continue
-        for kind, bound, found in check_blocks.check_group(group, recording, "float64", "cpu"):
+        for kind, bound, found in check_blocks.check_group(group, recording, "float64"):
             assert found <= bound, (recording, kind)
 
 
@@ -44,21 +44,21 @@ def test_theano_computed_the_same(group):
 @pytest.mark.parametrize("group", check_blocks.GROUPS)
 def test_theano_computed_the_same_in_float32(group):
     recording = THEANO105.format("float32")
-    for kind, bound, found in check_blocks.check_group(group, recording, "float32", "cpu"):
+    for kind, bound, found in check_blocks.check_group(group, recording, "float32"):
         assert found <= bound, kind
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", [1, 2])
 def test_an_example_trains_as_recorded(example):
-    for quantity, bound, found in check_blocks.check_example(example, "float64", "cpu"):
+    for quantity, bound, found in check_blocks.check_example(example, "float64"):
         assert found <= bound, quantity
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", [1, 2])
 def test_an_example_trains_as_recorded_in_float32(example):
-    for quantity, bound, found in check_blocks.check_example(example, "float32", "cpu"):
+    for quantity, bound, found in check_blocks.check_example(example, "float32"):
         assert found <= bound, quantity
 
 

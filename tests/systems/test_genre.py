@@ -13,7 +13,7 @@ from deep_artists.artists.network import Network as ArtistNetwork
 from deep_artists.artists.recipe import load_recipe
 from deep_artists.cli import main
 from deep_artists.data import spectra
-from deep_artists.evidence import check_genre
+from deep_artists.evidence import check_genre, check_hessian_free
 from deep_artists.nn.batches import Batches
 from deep_artists.nn.dropout import draw_binary
 from deep_artists.nn.hessian_free import hessian_free
@@ -29,8 +29,9 @@ def find_failures(check, *arguments):
     return {quantity for quantity, bound, measured in rows if not measured <= bound}
 
 
-QUICK = [rung for rung in check_genre.list_rungs() if not rung.slow]
-SLOW = [rung for rung in check_genre.list_rungs() if rung.slow]
+RUNGS = [*check_genre.list_rungs(), *check_hessian_free.list_rungs()]
+QUICK = [rung for rung in RUNGS if not rung.slow]
+SLOW = [rung for rung in RUNGS if rung.slow]
 
 
 @pytest.mark.parametrize("rung", QUICK, ids=[rung.name for rung in QUICK])
