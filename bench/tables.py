@@ -18,7 +18,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
-import transfer  # noqa: E402
+import transfer_tables  # noqa: E402
 
 MEASURED = ROOT / "bench" / "measured"
 RECIPES = ("page", "last", "third", "second", "first")
@@ -112,7 +112,7 @@ def make_transfer(format_table):
 
     def make():
         measured = read("transfer")
-        return "\n".join([*format_table(measured), "", transfer.describe_versions(measured)])
+        return "\n".join([*format_table(measured), "", transfer_tables.describe_versions(measured)])
 
     return make
 
@@ -120,9 +120,9 @@ def make_transfer(format_table):
 TABLES = {
     "peers": make_peers,
     "start": make_start,
-    "transfer": make_transfer(transfer.format_networks),
-    "transfer_mel": make_transfer(transfer.format_mel),
-    "transfer_differences": make_transfer(transfer.format_comparisons),
+    "transfer": make_transfer(transfer_tables.format_networks),
+    "transfer_mel": make_transfer(transfer_tables.format_mel),
+    "transfer_differences": make_transfer(transfer_tables.format_comparisons),
 }
 FILES = ("README.md", "bench/README.md", "deep_artists/use/README.md")
 
