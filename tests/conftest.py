@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+import deep_artists  # noqa: F401  before a test imports PyTensor: it sets its flags
+
 
 @pytest.fixture(scope="session")
 def run_python():
