@@ -96,6 +96,26 @@ def make_peers():
     )
 
 
+def make_speed():
+    """Return how long PyTorch takes for a step, as a sentence."""
+    parts = []
+    for recipe in RECIPES:
+        if measured := read(f"peers-{recipe}-float32"):
+            ours = find_rounds(measured, "deep_artists", 2)
+            theirs = [find_rounds(measured, peer, 2) for peer in PEERS]
+            ratio = min(np.median(times / ours) for times in theirs if times is not None)
+            parts.append(
+                f"{ratio:.1f} times as long as `{recipe}`"
+                if not parts
+                else f"{ratio:.1f} `{recipe}`"
+            )
+            machine = measured["machine"]
+    return (
+        f"For a training step PyTorch takes {', '.join(parts)} (float32, two threads, eager or "
+        f"compiled, whichever is faster; {machine['processor']})."
+    )
+
+
 def make_start():
     """Return what starting takes."""
     measured = read("start")
@@ -119,6 +139,7 @@ def make_transfer(format_table):
 
 TABLES = {
     "peers": make_peers,
+    "speed": make_speed,
     "start": make_start,
     "transfer": make_transfer(transfer_tables.format_networks),
     "transfer_mel": make_transfer(transfer_tables.format_mel),

@@ -6,6 +6,7 @@ format number, recipe, label names, versions.
 """
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..data.files import DamagedFileError, new_file, parse_json
 from .recipe import NAMES, expected_shapes, from_dict
 
 FORMAT = 1
+PRETRAINED = Path(__file__).with_name("pretrained")
 
 
 class ModelError(ValueError):
@@ -36,8 +38,15 @@ def write_model(model, path):
     return path
 
 
+def list_pretrained():
+    """Return the names of the models that come with the package."""
+    return sorted(path.stem for path in PRETRAINED.glob("*.npz"))
+
+
 def read_model(path):
-    """Return what a file holds, as the arguments of `Model`; raise ModelError."""
+    """Return what a file or a pretrained model holds, as the arguments of `Model`."""
+    if str(path) in list_pretrained() and not os.path.exists(path):
+        path = PRETRAINED / f"{path}.npz"
     best_names = {f"best_{name}": name for name in NAMES}
     try:
         with open_npz(path) as file:

@@ -1,5 +1,6 @@
 """Compile a graph for the cpu or another device, with the rewrites beneath it."""
 
+import platform
 import sysconfig
 from pathlib import Path
 
@@ -8,12 +9,13 @@ from filelock import Timeout
 from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph.utils import MethodNotDefined
 from pytensor.link.c.basic import CLinker
+from pytensor.link.c.op import OpenMPOp
 from pytensor.link.jax import JAXLinker
 from pytensor.link.vm import VMLinker
 
 from .isa import count_threads
 from .kernel import KernelOp
-from .library import compile_all
+from .library import ISA_FLAGS, choose_isa, compile_all
 from .rewrites import add_descent, add_rewrites
 
 
@@ -142,9 +144,9 @@ def compile_function(inputs, outputs, fused=True, device="cpu", mode=None, **kwa
     mode = cpu_mode(fused) if mode is None else get_mode(mode)
     if isinstance(mode.linker, JAXLinker):
         from .jax import linker  # noqa: F401 - registers what our Ops are in JAX
-    flags = f"{pytensor.config.gcc__cxxflags} -ffp-contract=off".strip()
+    OpenMPOp.gxx_support_openmp = True  # as the kernels need; PyTensor compiles a program to see
     try:
-        with pytensor.config.change_flags(gcc__cxxflags=flags, openmp=True):
+        with pytensor.config.change_flags(gcc__cxxflags=choose_flags(), openmp=True):
             return pytensor.function(inputs, outputs, mode=mode, **kwargs)
     except Timeout as error:
         seconds = pytensor.config.compile__timeout
@@ -152,3 +154,16 @@ def compile_function(inputs, outputs, fused=True, device="cpu", mode=None, **kwa
             f"another process has been compiling for {seconds} s; wait for it, or delete "
             f"{error.lock_file} if there is none"
         ) from error
+
+
+def choose_flags():
+    """Return the flags for PyTensor's own C code: without contraction of a * b + c.
+
+    Without PyTensor's debugging symbols, which take a quarter of the compiler's time. And with the
+    kernels' instruction set by name, or PyTensor would compile and run a program in every process
+    to see whether that of this processor works.
+    """
+    flags = ["-g0", pytensor.config.gcc__cxxflags, "-ffp-contract=off"]
+    if platform.machine() == "x86_64" and "-march=" not in flags[1]:
+        flags += ["-march=x86-64", *ISA_FLAGS[choose_isa()]]
+    return " ".join(filter(None, flags))

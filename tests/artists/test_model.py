@@ -6,9 +6,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import scipy.special
 from numpy.lib.stride_tricks import sliding_window_view
 
-from deep_artists.artists.model import Model, ModelError
+from deep_artists.artists.model import Model, ModelError, log_softmax
 from deep_artists.artists.recipe import NAMES, expected_shapes, load_recipe
 
 
@@ -52,6 +53,17 @@ def test_the_layers_are_those_of_a_plain_forward_pass(parameters):
         model.predict_log_proba(x, parameters), np.log(expected[2]), rtol=0, atol=1e-12
     )
     np.testing.assert_array_equal(model.predict(x, parameters), expected[2].argmax(axis=1))
+
+
+def test_log_probabilities_have_the_bits_of_scipy():
+    for floatX in ("float32", "float64"):
+        logits = np.random.RandomState(1).uniform(-90, 90, size=(50, 7)).astype(floatX)
+        logits[:2, 0] = np.inf, -np.inf
+        with np.errstate(invalid="ignore"):
+            expected = scipy.special.log_softmax(logits, axis=1)
+            found = log_softmax(logits)
+        assert found.dtype == floatX
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_tracks_are_predicted_by_mean_log_probability():

@@ -23,8 +23,8 @@ from deep_artists.data.extraction import extract_folder, read_failed
 # the file "17.wav" kills its worker, amid a task, and later ones find that this was done.
 DIE_ONCE = """
 import os, signal
-from deep_artists.data import extraction
-extract_file = extraction.extract_file
+from deep_artists.data import extraction_tasks
+extract_file = extraction_tasks.extract_file
 
 def die_once(path, *more):
     with open({log!r}, "a") as file:
@@ -34,17 +34,17 @@ def die_once(path, *more):
         os.kill(os.getpid(), signal.SIGKILL)
     return extract_file(path, *more)
 
-extraction.extract_file = die_once
+extraction_tasks.extract_file = die_once
 """
 DIE_ALWAYS = """
 import os, signal
-from deep_artists.data import extraction
-extraction.extract_file = lambda path, *_: os.kill(os.getpid(), signal.SIGKILL)
+from deep_artists.data import extraction_tasks
+extraction_tasks.extract_file = lambda path, *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 SLEEP = """
 import time
-from deep_artists.data import extraction
-extraction.extract_file = lambda path, *_: time.sleep(100)
+from deep_artists.data import extraction_tasks
+extraction_tasks.extract_file = lambda path, *_: time.sleep(100)
 """
 FORGET = "import sys; sys.modules['deep_artists.data.patches'] = None"
 

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal.windows import hann
 
 from deep_artists.data import mel, patches
 from deep_artists.data.mel import mel_filters, mel_power, resample
@@ -81,6 +82,7 @@ def test_every_step_has_the_bits_of_librosa():
 
     scale = dict(n_mels=64, fmin=0.0, fmax=8000.0, htk=False, norm="slaney", dtype=np.float64)
     np.testing.assert_array_equal(mel_filters(), librosa.filters.mel(sr=22050, n_fft=512, **scale))
+    np.testing.assert_array_equal(mel.hann_window(), hann(512, sym=False))
     hz = np.array([0.0, 440.0, 999.9, 1000.0, 1000.1, 8000.0])
     np.testing.assert_array_equal(mel.hz_to_mel(hz), librosa.hz_to_mel(hz, htk=False))
     y = np.random.RandomState(0).uniform(-1, 1, 300_000)  # more frames than a block

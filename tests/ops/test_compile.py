@@ -1,5 +1,6 @@
 """Functions as one C module, where that is right, and kernels as libraries."""
 
+import platform
 import subprocess
 
 import numpy as np
@@ -119,3 +120,21 @@ def test_a_profiled_function_has_a_time_for_each_node():
     assert set(dict.fromkeys(node for _, node in profile.apply_time)) == {
         *function.maker.fgraph.apply_nodes
     }
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="instruction sets are named on x86-64")
+def test_no_program_is_compiled_to_try_what_the_kernels_need_anyway(run_python):
+    code = """
+import pytensor.tensor as pt
+from deep_artists.ops.compile import compile_function
+from pytensor.link.c.cmodule import GCC_compiler
+
+def refuse(*_, **options):
+    raise AssertionError(f"tried {options}")
+
+GCC_compiler.try_compile_tmp = refuse
+x = pt.dvector()
+print(compile_function([x], (2 * x).sum())([1.0, 2.0]))
+"""
+    done = run_python("-c", code)
+    assert done.stdout == "6.0\n", done.stderr
