@@ -129,7 +129,7 @@ def assert_same_bits(found, c, outputs):
         assert (same | (np.isnan(a) & np.isnan(b))).all(), z.owner.op
 
 
-@pytest.fixture(scope="module", params=["float32", "float64"])
+@pytest.fixture(scope="module", params=["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def computed(request):
     """All outputs of every Op on the C code, the kernels for the host, and XLA."""
     found = [compute_all(request.param, device) for device in ("cpu", "jax-ffi", "jax")]

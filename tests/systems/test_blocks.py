@@ -162,6 +162,7 @@ def test_a_filter_turned_needs_no_flip():
     assert np.array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_both_directions_end_in_the_last_state_of_each():
     x = tensor(2, 4, 3)
     params = dict(
@@ -218,6 +219,7 @@ def test_describe_counts_the_parameters_of_example_2():
     assert describe(build_pitches("float32", np.random.RandomState(0))[1]).endswith(" 432")
 
 
+@pytest.mark.slow
 def test_the_network_to_transfer_shrinks_to_one_cell():
     x = tensor(None, 1, 96, 1360, dtype="float32")
     last, features = build_transfer(x, rng=np.random.RandomState(0))

@@ -41,7 +41,7 @@ def test_the_networks_of_the_talk_are_followed(name, floatX):
     assert failures(check_chroma.check_slides, name, floatX) == set()
 
 
-@pytest.mark.parametrize("floatX", ["float32", "float64"])
+@pytest.mark.parametrize("floatX", STRICT_AND_LOOSE)
 def test_layers_and_their_draws_are_those_recorded(floatX):
     assert failures(check_chroma.check_layers, floatX) == set()
     assert failures(check_chroma.check_draws, floatX) == set()
@@ -68,7 +68,9 @@ def slope_of_none(v):
     return pt.switch(v > 0, v, 0)
 
 
-@pytest.mark.parametrize("wrong", [slope_of_one, slope_of_none])
+@pytest.mark.parametrize(
+    "wrong", [slope_of_one, pytest.param(slope_of_none, marks=pytest.mark.slow)]
+)
 def test_another_slope_at_zero_is_found(monkeypatch, wrong):
     """Silence under biases of zero meets it."""
     monkeypatch.setattr(chroma_tutorial, "relu", wrong)

@@ -12,13 +12,15 @@ from deep_artists.systems.fretboard import SMALL, FretboardNetwork
 
 TEMPLATES = fingerings.make_fingerings()
 
+STRICT_AND_LOOSE = ["float64", pytest.param("float32", marks=pytest.mark.slow)]
+
 
 def failures(check, *arguments):
     """Return the quantities that do not pass."""
     return {quantity for quantity, bound, measured in check(*arguments) if not measured <= bound}
 
 
-@pytest.mark.parametrize("floatX", ["float32", "float64"])
+@pytest.mark.parametrize("floatX", STRICT_AND_LOOSE)
 @pytest.mark.parametrize("name", ["small", pytest.param("full", marks=pytest.mark.slow)])
 def test_the_recorded_runs_are_followed(name, floatX):
     assert failures(check_fretboard.check_run, name, floatX) == set()

@@ -62,6 +62,7 @@ def test_a_rectifier_without_slope_at_0_is_found(monkeypatch):
     assert "parameters" in find_failures(check_genre.check_sgd, "small-relu", "float64")
 
 
+@pytest.mark.slow
 def test_dropout_scaled_by_1_minus_p_is_found(monkeypatch):
     wrong = mutate(genre.Network, "1 / (1 - self.rates[i])", "1 - self.rates[i]")
     monkeypatch.setattr(check_genre, "Network", wrong)
@@ -78,6 +79,7 @@ def test_shuffled_frames_are_found(monkeypatch):
     assert "cost" in find_failures(check_genre.check_sgd, "small-sigmoid", "float64")
 
 
+@pytest.mark.slow
 def test_standardised_input_is_found(monkeypatch):
     scaling = spectra.measure_scaling(check_genre.load_sets("small")[0][0])
 
@@ -138,6 +140,7 @@ def test_sets_that_share_random_numbers_are_shuffled_in_turn():
     assert sets[1].list_starts() == orders[1][:3]
 
 
+@pytest.mark.slow
 def test_hessian_free_trains_the_artist_network():
     rng = np.random.RandomState(0)
     x, y = rng.uniform(size=(24, 2560)), (np.arange(24) % 3).astype("int32")

@@ -97,6 +97,7 @@ def test_bad_arguments_exit_with_2(system, arguments, message, tmp_path, capsys)
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_study_fretboard_learns_strings(tmp_path, capsys):
     assert (
         main(
@@ -124,6 +125,7 @@ def test_study_fretboard_learns_strings(tmp_path, capsys):
     np.testing.assert_allclose(strings.sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_fretboard_learns_its_tiles_by_heart(tmp_path):
     rng = np.random.RandomState(0)
     y = np.arange(40) % 5 * 12

@@ -73,6 +73,7 @@ def test_the_rules_of_scikit_learn():
     assert len(names) > 40
 
 
+@pytest.mark.slow
 def test_scikit_learns_blobs_are_told_apart():
     net = Tiled(**SMALL | dict(nkerns=4, n_hidden=32, n_epochs=20))
     checks.check_classifiers_train("Tiled", net)
