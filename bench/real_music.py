@@ -4,12 +4,14 @@
     python bench/real_music.py MUSIC --work FOLDER
 
 A run is RECIPE:SEED, as page:1; the seed is that of the split, of the initial values and of the
-shuffling. Runs that are done are not done again: results are kept in bench/measured, from
-which alone the table is written (--table).
+shuffling. It is made by the commands extract, dataset and train, and leaves its model in
+FOLDER/run-RECIPE-SEED. Runs that are done are not done again: results are kept in bench/measured,
+from which alone the table is written (--table).
 """
 
 import argparse
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,38 +23,41 @@ sys.path.insert(0, str(HERE.parent))
 RESULTS = HERE / "measured" / "real_music.json"
 RECIPES = ("page", "last", "second", "today")
 RUNS = [f"{recipe}:{seed}" for seed in (1, 2, 3) for recipe in RECIPES]
+CORPUS = "open music: soundtracks of free games, as deep-artists fetch open-music brings it"
+LICENCE = "each track's own: GPL, CC BY, CC BY-SA or BSD, see deep_artists/data/open_music.csv"
 
 
-def run(name, music, work, jobs, n_epochs):
+def call(command, *arguments):
+    subprocess.run([sys.executable, "-m", "deep_artists", command, *arguments], check=True)
+
+
+def run(name, music, work, jobs):
     """Return what a run finds, as a dict that JSON can hold."""
-    from deep_artists import __version__, extract_folder, load_recipe, make_dataset, train
-    from deep_artists.cli.report import measure_chance
-    from deep_artists.data.versions import get_versions
+    from deep_artists import load_recipe
 
-    recipe_name, seed = name.split(":")
-    recipe = load_recipe(recipe_name, seed=int(seed), n_out=0)
-    if n_epochs:
-        recipe = recipe.replace(n_epochs=n_epochs)
-    patches = work / f"patches-{recipe.clip}"
-    extract_folder(music, patches, jobs=jobs, clip=recipe.clip)
-    folder = work / f"real-{recipe.clip}-{seed}"
-    datasets = make_dataset(patches, folder, music / "tracks.csv", int(seed))
-    result = train(datasets, recipe, checkpoint=work / f"run-{recipe_name}-{seed}", echo=print)
-    splits = {"valid": datasets.valid, "test": datasets.test}
-    return {
-        "errors": {
-            split: {which: result.model.evaluate(data, which) for which in ("best", "last")}
-            for split, data in splits.items()
-        },
-        "chance": measure_chance(datasets.train, datasets.test),
-        "patches": [len(split.x) for split in datasets],
-        "updates": len(result.costs),
-        "best_iteration": result.best_iteration,
-        "interrupted": result.interrupted,
-        "diverged_at": result.diverged_at,
-        "seconds": round(result.seconds),
-        "versions": {**get_versions(), "deep_artists": __version__},
-    }
+    recipe, seed = name.split(":")
+    clip = load_recipe(recipe).clip
+    patches, folder, out = (
+        work / part for part in (f"patches-{clip}", f"real-{clip}-{seed}", f"run-{recipe}-{seed}")
+    )
+    call("extract", music, "--out", patches, "--clip", clip, "--jobs", str(jobs))
+    labels = ("--labels", music / "tracks.csv", "--seed", seed)
+    call("dataset", patches, "--out", folder, *labels)
+    training = (
+        "--recipe",
+        recipe,
+        "--set",
+        "n_out=0",
+        "--seed",
+        seed,
+        "--checkpoint",
+        out / "kept",
+    )
+    call("train", folder, "--out", out, *training, "--corpus", CORPUS, "--licence", LICENCE)
+    results = json.loads((out / "results.json").read_text())
+    names = ("errors", "chance", "chance_track", "iterations", "best_iteration", "diverged_at",
+             "seconds", "versions")  # fmt: skip
+    return {name: results.get(name) for name in names}
 
 
 def format_table(results):
@@ -66,14 +71,14 @@ def format_table(results):
         runs = [results[name] for name in sorted(results) if name.split(":")[0] == recipe]
         if not runs:
             continue
-        cells = [f"`{recipe}`", str(len(runs)), f"{np.mean([r['updates'] for r in runs]):,.0f}"]
+        cells = [f"`{recipe}`", str(len(runs)), f"{np.mean([r['iterations'] for r in runs]):,.0f}"]
         for error in ("patch_error", "track_error"):
             both = [
                 describe([r["errors"]["test"][which][error] for r in runs])
                 for which in ("best", "last")
             ]
             cells.append(" / ".join(both))
-        chance = [describe([r["chance"][e] for r in runs]) for e in ("patch_error", "track_error")]
+        chance = [describe([r[e] for r in runs]) for e in ("chance", "chance_track")]
         lines.append(f"| {' | '.join(cells)} | {' / '.join(chance)} |")
     return "\n".join(lines)
 
@@ -93,17 +98,16 @@ def main():
     parser.add_argument("music", type=Path, nargs="?", metavar="MUSIC")
     parser.add_argument("--work", type=Path, default=Path("real_music"), metavar="FOLDER")
     parser.add_argument("--runs", nargs="*", default=RUNS, metavar="RECIPE:SEED")
-    parser.add_argument("--epochs", type=int, metavar="N", help="at the most, to save time")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE")
     parser.add_argument("--processes", type=int, default=-1, metavar="N")
     parser.add_argument("--table", action="store_true", help="print the table of what was found")
     arguments = parser.parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    path = arguments.results
+    results = json.loads(path.read_text()) if path.exists() else {}
     for name in [] if arguments.table else arguments.runs:
         if name not in results:
-            results[name] = run(
-                name, arguments.music, arguments.work, arguments.processes, arguments.epochs
-            )
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            results[name] = run(name, arguments.music, arguments.work, arguments.processes)
+            path.write_text(json.dumps(results, indent=1) + "\n")
     print(format_table(results))
 
 
