@@ -43,17 +43,9 @@ def run(name, music, work, jobs):
     call("extract", music, "--out", patches, "--clip", clip, "--jobs", str(jobs))
     labels = ("--labels", music / "tracks.csv", "--seed", seed)
     call("dataset", patches, "--out", folder, *labels)
-    training = (
-        "--recipe",
-        recipe,
-        "--set",
-        "n_out=0",
-        "--seed",
-        seed,
-        "--checkpoint",
-        out / "kept",
-    )
-    call("train", folder, "--out", out, *training, "--corpus", CORPUS, "--licence", LICENCE)
+    options = f"--recipe {recipe} --set n_out=0 --seed {seed}".split()
+    card = "--corpus", CORPUS, "--licence", LICENCE
+    call("train", folder, "--out", out, "--checkpoint", out / "kept", *options, *card)
     results = json.loads((out / "results.json").read_text())
     names = ("errors", "chance", "chance_track", "iterations", "best_iteration", "diverged_at",
              "seconds", "versions")  # fmt: skip
