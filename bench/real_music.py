@@ -46,9 +46,22 @@ def run(name, music, work, jobs):
     options = f"--recipe {recipe} --set n_out=0 --seed {seed}".split()
     card = "--corpus", CORPUS, "--licence", LICENCE
     call("train", folder, "--out", out, "--checkpoint", out / "kept", *options, *card)
+    return keep_results(out)
+
+
+def keep_results(out):
+    """Return what is kept of a run's results.json."""
     results = json.loads((out / "results.json").read_text())
-    names = ("errors", "chance", "chance_track", "iterations", "best_iteration", "diverged_at",
-             "seconds", "versions")  # fmt: skip
+    names = (
+        "errors",
+        "chance",
+        "chance_track",
+        "iterations",
+        "best_iteration",
+        "diverged_at",
+        "seconds",
+        "versions",
+    )
     return {name: results.get(name) for name in names}
 
 

@@ -18,6 +18,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
+import real_music  # noqa: E402
+import recipes  # noqa: E402
 import transfer_tables  # noqa: E402
 
 MEASURED = ROOT / "bench" / "measured"
@@ -127,6 +129,24 @@ def make_start():
     return "\n".join([*lines, "", describe(measured)])
 
 
+def make_recipes():
+    """Return the errors of the recipes on the synthetic corpus."""
+    measured = read("recipes")
+    versions = measured["page"]["versions"]
+    setup = f"deep_artists {versions['deep_artists']}, PyTensor {versions['pytensor']}"
+    return "\n".join([recipes.format_table(measured), "", f"Measured with {setup}."])
+
+
+def make_real_music():
+    """Return the errors of the recipes on real music."""
+    measured = read("real_music") or {}
+    versions = [
+        (v["deep_artists"], v["pytensor"]) for v in (r["versions"] for r in measured.values())
+    ]
+    texts = [f"deep_artists {ours}, PyTensor {theirs}" for ours, theirs in sorted(set(versions))]
+    return "\n".join([real_music.format_table(measured), "", f"Measured with {'; '.join(texts)}."])
+
+
 def make_transfer(format_table):
     """Return a function that makes one of the tables of `transfer`."""
 
@@ -141,6 +161,8 @@ TABLES = {
     "peers": make_peers,
     "speed": make_speed,
     "start": make_start,
+    "recipes": make_recipes,
+    "real_music": make_real_music,
     "transfer": make_transfer(transfer_tables.format_networks),
     "transfer_mel": make_transfer(transfer_tables.format_mel),
     "transfer_differences": make_transfer(transfer_tables.format_comparisons),

@@ -45,7 +45,7 @@ def list_pretrained():
 
 def read_model(path):
     """Return what a file or a pretrained model holds, as the arguments of `Model`."""
-    if str(path) in list_pretrained() and not os.path.exists(path):
+    if str(path) in list_pretrained() and not os.path.isfile(path):
         path = PRETRAINED / f"{path}.npz"
     best_names = {f"best_{name}": name for name in NAMES}
     try:
