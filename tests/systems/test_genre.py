@@ -3,6 +3,7 @@
 import inspect
 import json
 import textwrap
+import warnings
 
 import numpy as np
 import pytensor.tensor as pt
@@ -208,6 +209,15 @@ def test_a_track_too_short_for_windows_counts_as_wrong():
     windows = [np.zeros((2, 2)), np.ones((2, 2)), np.zeros((0, 2)), np.ones((1, 2))]
     found = judge_by_forest(windows, np.array([0, 1, 0, 1]), [0, 1], [2, 3], n_trees=5)
     assert found == 0.5
+
+
+def test_forests_on_threads_do_not_flood_the_terminal(recwarn):
+    rng = np.random.RandomState(0)
+    windows = [rng.uniform(size=(40, 20)) + i % 2 for i in range(20)]
+    labels, before = np.arange(20) % 2, list(warnings.filters)
+    for _ in range(6):  # their threads may meet or not
+        assert judge_by_forest(windows, labels, range(16), range(16, 20), 60, jobs=4) == 1.0
+    assert warnings.filters == before and not [str(w.message) for w in recwarn]
 
 
 @pytest.mark.slow
