@@ -95,13 +95,19 @@ def compare(arguments, sounds):
     for gain in GAINS if seeds else ():
         for n_filters in N_FILTERS:
             for row in compare_features(sounds, gain, n_filters, seeds, arguments.floatX):
-                columns = [f"{100 * np.mean(a):.1f} ± {100 * np.std(a):.1f}" for a in row[3:]]
+                columns = [format_shares(100 * np.array(shares)) for shares in row[3:]]
                 print(
                     f"{row.task:<20}{gain:>6}{n_filters:>9}{''.join(f'{c:>14}' for c in columns)}",
                     flush=True,
                 )
                 rows.append(row._asdict())
     return rows
+
+
+def format_shares(values):
+    """Return the mean, and of several values the deviation."""
+    deviation = f" ± {values.std():.1f}" if len(values) > 1 else ""
+    return f"{values.mean():.1f}{deviation}"
 
 
 def plot(weights, out):
