@@ -8,13 +8,10 @@ What the originals did by mistake is left out here: outputs are not halved, and 
 Importing this module imports scikit-learn, from which it must inherit.
 """
 
-import json
-
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..data.arrays import open_npz
 from ..data.chords import cqt
 from ..data.chords.annotations import join_frames
 from ..data.chords.vocabulary import (
@@ -24,9 +21,8 @@ from ..data.chords.vocabulary import (
     name_chords,
     rotate_index,
 )
-from ..data.files import new_file, parse_json
+from .learner_file import read_learner, write_learner
 
-FORMAT = 1
 COMPRESSIONS = {"none": lambda x: x, "sqrt": np.sqrt, "log": lambda x: np.log1p(50 * x)}
 
 
@@ -254,20 +250,9 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def save(self, path):
         """Write the model as .npz, without pickle."""
         check_is_fitted(self)
-        about = {
-            "format": FORMAT,
-            "kind": "chroma",
-            "params": self.get_params(),
-            "n_left_out": self.n_left_out_,
-        }
-        with new_file(path) as file:
-            np.savez(
-                file,
-                about=np.array(json.dumps(about)),
-                losses=self.losses_,
-                **self.values_,
-                **{f"initial_{name}": a for name, a in self.initial_values_.items()},
-            )
+        about = {"params": self.get_params(), "n_left_out": self.n_left_out_}
+        initial = {f"initial_{name}": a for name, a in self.initial_values_.items()}
+        write_learner(path, "chroma", about, {"losses": self.losses_, **self.values_, **initial})
 
     @classmethod
     def load(cls, path):
@@ -278,12 +263,7 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         ValueError
             If the file is damaged or holds something else.
         """
-        try:
-            with open_npz(path) as file:
-                about = parse_json(file.read_text("about"), path, kind=str)
-                arrays = {name: file.read(name) for name in file.headers if name != "about"}
-            if (about["kind"], about["format"]) != ("chroma", FORMAT):
-                raise ValueError(f"it is of kind {about['kind']!r}, format {about['format']}")
+        with read_learner(path, "chroma") as (about, arrays):
             learner = cls(**about["params"])
             learner.n_hidden = tuple(learner.n_hidden)
             names = [f"affine{i}_{part}" for i in range(len(learner.n_hidden) + 1) for part in "Wb"]
@@ -293,8 +273,6 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             learner.classes_ = np.array(name_chords(learner.n_qualities))
             learner.n_features_in_ = len(learner.values_["affine0_W"])
             learner.transform(np.zeros((1, learner.n_features_in_)))
-        except (ValueError, TypeError, LookupError) as error:
-            raise ValueError(f"{path} is no model of chroma, or is damaged: {error}") from error
         return learner
 
     @property

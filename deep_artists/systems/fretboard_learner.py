@@ -1,19 +1,15 @@
 """The fretboard network for use today: train it on tiles, save it, read fingerings off audio."""
 
-import json
-
 import numpy as np
 
-from ..data.arrays import open_npz
 from ..data.chords import cqt
 from ..data.chords.fingerings import make_fingerings, name_frets
 from ..data.chords.tiles import cut_tiles, draw_window_mask, rotate_examples
-from ..data.files import new_file, parse_json
 from ..nn.rows import take_shuffled
 from ..ops.compile import compile_function
 from .fretboard import FULL, SMALL, FretboardNetwork, Geometry
+from .learner_file import read_learner, write_learner
 
-FORMAT = 1
 SETTINGS = {  # what audio must become for a geometry: transform, frames around the labelled one
     "full": dict(geometry=FULL, fmin_hz=27.5, bins_per_octave=24, n_octaves=8, around=(40, 39)),
     "small": dict(geometry=SMALL, fmin_hz=82.407, bins_per_octave=12, n_octaves=4, around=(8, 7)),
@@ -159,9 +155,7 @@ class FretboardLearner:
 
     def save(self, path):
         """Write the model as .npz, without pickle."""
-        about = {"format": FORMAT, "kind": "fretboard", "size": self.size, "floatX": self.floatX}
-        with new_file(path) as file:
-            np.savez(file, about=np.array(json.dumps(about)), **self.values)
+        write_learner(path, "fretboard", {"size": self.size, "floatX": self.floatX}, self.values)
 
     @classmethod
     def load(cls, path):
@@ -172,18 +166,10 @@ class FretboardLearner:
         ValueError
             If the file is damaged or holds something else.
         """
-        try:
-            with open_npz(path) as file:
-                about = parse_json(file.read_text("about"), path, kind=str)
-                arrays = {name: file.read(name) for name in file.headers if name != "about"}
-            if (about["kind"], about["format"]) != ("fretboard", FORMAT):
-                raise ValueError(f"it is of kind {about['kind']!r}, format {about['format']}")
+        with read_learner(path, "fretboard") as (about, arrays):
             learner = cls(about["size"], floatX=about["floatX"])
             expected = learner._build((0,) * 5).values()
             if {n: a.shape for n, a in arrays.items()} != {n: a.shape for n, a in expected.items()}:
                 raise ValueError("its arrays are not those of the network")
             learner.values = arrays
-        except (ValueError, TypeError, LookupError) as error:
-            reason = f"{path} is no model of the fretboard, or is damaged: {error}"
-            raise ValueError(reason) from error
         return learner

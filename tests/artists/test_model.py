@@ -10,6 +10,7 @@ import scipy.special
 from numpy.lib.stride_tricks import sliding_window_view
 
 from deep_artists.artists.model import Model, ModelError, log_softmax
+from deep_artists.artists.model_file import list_pretrained
 from deep_artists.artists.recipe import NAMES, expected_shapes, load_recipe
 
 
@@ -295,3 +296,16 @@ def test_without_a_compiler_numpy_computes(monkeypatch):
     model._functions.clear()
     for layer, value in compiled.items():
         np.testing.assert_allclose(model.transform(x, layer), value, rtol=1e-10, atol=1e-14)
+
+
+def test_a_model_comes_with_the_package_under_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "open-music").mkdir()  # as fetch may make it; no model
+    model = Model.load("open-music")
+    card = model.about["card"]
+    assert model.recipe.name == "today"
+    assert len(model.label_names) == card["corpus"]["artists"] == 23
+    assert card["errors"]["test"]["best"]["patch_error"] < card["chance"]["patch_error"] - 0.2
+    assert model.floatX == "float32" and list_pretrained() == ["open-music"]
+    with pytest.raises(FileNotFoundError):
+        Model.load("closed-music")

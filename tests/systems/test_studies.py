@@ -141,5 +141,5 @@ def test_a_fretboard_learns_its_tiles_by_heart(tmp_path):
     with pytest.raises(ValueError, match="no tile has a chord"):
         FretboardLearner().fit(x, np.full(40, -1))
     (tmp_path / "bad.npz").write_bytes(b"no model")
-    with pytest.raises(ValueError, match="no model of the fretboard"):
+    with pytest.raises(ValueError, match="no model of fretboard"):
         FretboardLearner.load(tmp_path / "bad.npz")
