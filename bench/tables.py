@@ -106,15 +106,12 @@ def make_speed():
             ours = find_rounds(measured, "deep_artists", 2)
             theirs = [find_rounds(measured, peer, 2) for peer in PEERS]
             ratio = min(np.median(times / ours) for times in theirs if times is not None)
-            parts.append(
-                f"{ratio:.1f} times as long as `{recipe}`"
-                if not parts
-                else f"{ratio:.1f} `{recipe}`"
-            )
+            parts.append(f"{ratio:.1f} (`{recipe}`)")
             machine = measured["machine"]
     return (
-        f"For a training step PyTorch takes {', '.join(parts)} (float32, two threads, eager or "
-        f"compiled, whichever is faster; {machine['processor']})."
+        f"PyTorch takes {', '.join(parts)} times as long for a training step: float32, two\n"
+        f"threads, eager or compiled, whichever is faster; {machine['processor']}. `bench/README.md` "
+        "has more."
     )
 
 
