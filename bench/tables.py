@@ -110,8 +110,8 @@ def make_speed():
             machine = measured["machine"]
     return (
         f"PyTorch takes {', '.join(parts)} times as long for a training step: float32, two\n"
-        f"threads, eager or compiled, whichever is faster; {machine['processor']}. `bench/README.md` "
-        "has more."
+        f"threads, eager or compiled, whichever is faster; {machine['processor']}. "
+        "`bench/README.md` has more."
     )
 
 
@@ -162,6 +162,7 @@ TABLES = {
     "real_music": make_real_music,
     "transfer": make_transfer(transfer_tables.format_networks),
     "transfer_mel": make_transfer(transfer_tables.format_mel),
+    "transfer_synthetic": make_transfer(transfer_tables.format_synthetic),
     "transfer_differences": make_transfer(transfer_tables.format_comparisons),
 }
 FILES = ("README.md", "bench/README.md", "deep_artists/use/README.md")

@@ -156,7 +156,8 @@ def measure_synthetic(run, work, jobs):
     untrained = Model(initial, initial, model.recipe, model.label_names, model.about)
     kinds = {
         "mel power": lambda x: x.reshape(-1, 64, 40).transpose(0, 2, 1).reshape(-1, 64),
-        "log of mel power": lambda x: log1p_power(kinds["mel power"](x)),
+        "mel power, log(1 + 1e4 x)": lambda x: log1p_power(kinds["mel power"](x)),
+        "mel power, log(1e-10 + x)": lambda x: np.log(1e-10 + kinds["mel power"](x)),
         "hidden layer, untrained": untrained.transform,
         "hidden layer, trained": model.transform,
     }

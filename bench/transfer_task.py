@@ -155,7 +155,12 @@ def measure_mel(x, labels, groups):
     from deep_artists.data.compression import log1p_power
 
     found = {}
-    for kind, function in {"mel power": np.asarray, "log mel": log1p_power}.items():
+    kinds = {
+        "mel power": np.asarray,
+        "log mel": log1p_power,
+        "log mel down to 1e-10": lambda x: np.log(1e-10 + x),
+    }
+    for kind, function in kinds.items():
         z = [function(patches.astype(np.float64)) for patches in x]
         bands = [p.reshape(-1, 64, 40).transpose(0, 2, 1).reshape(-1, 64) for p in z]
         for name, rows in ((f"{kind}, bands", bands), (f"{kind}, patches", z)):
