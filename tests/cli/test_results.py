@@ -84,7 +84,7 @@ def test_an_interrupted_run_leaves_no_mixture(audio, tmp_path, monkeypatch, stag
         assert there["model.npz"] != old["model.npz"]
 
 
-@pytest.mark.parametrize("errors", ["with stderr", "alone"])
+@pytest.mark.parametrize("errors", [pytest.param("with stderr", marks=pytest.mark.slow), "alone"])
 def test_training_goes_on_when_the_reader_of_its_output_leaves(set_, tmp_path, errors):
     out = tmp_path / "model"
     reader, writer = os.pipe()

@@ -42,9 +42,8 @@ def assert_recorded_parameters(after, recording):
     return n_compared
 
 
-@pytest.mark.parametrize(
-    "name", [r if r == "third" else pytest.param(r, marks=pytest.mark.slow) for r in RUNS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
 def test_numpy_model_follows_theano_and_the_program(name):
     n_epochs, n_iterations = RUNS[name]
     program = golden.load(f"program/{name}-float64.npz")

@@ -211,6 +211,7 @@ def test_it_names_a_pooling_gradient_for_the_first_maximum_only(monkeypatch):
     assert failures("max_pool") == both("ops max_pool *: gx")
 
 
+@pytest.mark.slow
 def test_it_names_a_first_maximum_in_the_one_pass_as_well(monkeypatch):
     perform = mutate(
         rewrites.ConvPool.perform,

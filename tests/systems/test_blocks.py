@@ -144,7 +144,7 @@ def test_a_mistake_is_found(mistake, monkeypatch):
 # --- what follows from the definitions ---
 
 
-@pytest.mark.parametrize("w", [1, 2])
+@pytest.mark.parametrize("w", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_c1_is_d1_and_d2_once_its_filters_are_turned(w):
     x, W = tensor(2, 3, 5, 7), draw(4, 3, 5, w, seed=1)
     dense = W[:, :, ::-1, ::-1].transpose(3, 1, 2, 0).reshape(-1, 4)  # (w N F, V)
@@ -154,6 +154,7 @@ def test_c1_is_d1_and_d2_once_its_filters_are_turned(w):
     np.testing.assert_allclose(conv, same, rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_a_filter_turned_needs_no_flip():
     x, W = tensor(1, 1, 6, 6), draw(2, 1, 3, 2)
     a = c2(x, 2, (3, 2), bias=False, W=W, stride=2, pad="same").output

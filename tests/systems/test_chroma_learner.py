@@ -54,11 +54,11 @@ def test_it_learns_chords_and_clones():
     "options",
     [
         {"n_hidden": (16,)},
-        {"compression": "log"},
+        pytest.param({"compression": "log"}, marks=pytest.mark.slow),
         {"rotate": True},
         {"L2": 1e-3},
-        {"L1": 1e-4},
-        {"n_hidden": (16,), "dropout": 0.5},
+        pytest.param({"L1": 1e-4}, marks=pytest.mark.slow),
+        pytest.param({"n_hidden": (16,), "dropout": 0.5}, marks=pytest.mark.slow),
         {"floatX": "float64"},
     ],
 )
