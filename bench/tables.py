@@ -110,8 +110,8 @@ def make_speed():
             machine = measured["machine"]
     return (
         f"PyTorch takes {', '.join(parts)} times as long for a training step: float32, two\n"
-        f"threads, eager or compiled, whichever is faster; {machine['processor']}. "
-        "`bench/README.md` has more."
+        f"threads, eager or compiled, whichever is faster; {machine['processor']}, commit "
+        f"{machine['revision'][:12]}. `bench/README.md` has more."
     )
 
 

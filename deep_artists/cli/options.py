@@ -148,8 +148,17 @@ def add_cluster(parser):
     )
 
 
+def add_model(parser):
+    parser.add_argument(
+        "model",
+        type=path,
+        metavar="MODEL",
+        help="a model, .npz, or open-music, which comes with the package",
+    )
+
+
 def add_model_and_audio(parser):
-    parser.add_argument("model", type=path, metavar="MODEL", help="a model, .npz")
+    add_model(parser)
     parser.add_argument(
         "audio", type=path, nargs="+", metavar="AUDIO", help="sound files or folders"
     )

@@ -10,6 +10,7 @@ from .options import (
     add_device,
     add_json,
     add_labels,
+    add_model,
     add_model_and_audio,
     add_out,
     add_reading,
@@ -229,7 +230,7 @@ def add_card(subparsers):
     parser = add_command(
         subparsers, commands.card, "print the card of a model as Markdown: data, errors, versions"
     )
-    parser.add_argument("model", type=path, metavar="MODEL", help="a model, .npz")
+    add_model(parser)
 
 
 def add_completion(subparsers):
