@@ -16,7 +16,7 @@ from pytensor.link.vm import VMLinker
 from .isa import count_threads
 from .kernel import KernelOp
 from .library import ISA_FLAGS, choose_isa, compile_all
-from .rewrites import add_descent, add_rewrites
+from .rewrites import add_cpu_rewrites, add_rewrites
 
 
 class OneModule(CLinker):
@@ -79,7 +79,7 @@ def cpu_mode(fused=True):
     """
     check_compiler()
     mode = Mode(WholeLinker(allow_gc=False, use_cloop=True), "fast_run")
-    return add_descent(add_rewrites(mode)) if fused else mode
+    return add_cpu_rewrites(add_rewrites(mode)) if fused else mode
 
 
 def has_compiler():

@@ -1,7 +1,8 @@
-"""conv2d and max_pool_2d in one pass, and the gradient for the filters from the winning cells.
+"""conv2d and max_pool_2d in one pass, and the gradients for filters and bias.
 
 `rewrites` puts these in the place of the plain Ops. The forward pass keeps one bit per cell, set if
-the cell equals the maximum of its window. All tied cells are winners.
+the cell equals the maximum of its window. All tied cells are winners, and the gradient for the
+filters comes from them alone.
 """
 
 import numpy as np
@@ -9,7 +10,7 @@ from pytensor.graph.basic import Apply
 from pytensor.tensor.type import TensorType
 
 from .conv2d import Conv2D, Conv2DGradFilters
-from .kernel import KernelOp
+from .kernel import KernelOp, as_images
 from .max_pool import MaxPool, as_poolsize, split_windows
 
 
@@ -70,3 +71,26 @@ class ConvPoolGradFilters(ConvPool):
 
     def infer_shape(self, *args):
         return [args[-1][3]]
+
+
+class SumMaps(KernelOp):
+    """The sum of every map over samples, rows and columns: one chain of additions in float64.
+
+    The gradient for a bias. PyTensor's own sum has the same order, but keeps its total in memory,
+    where each addition waits for the one before.
+    """
+
+    source, function = "conv_pool.cpp", "sum_maps"
+
+    def make_node(self, d):
+        (d,) = as_images("sum of maps", d=d)
+        return Apply(self, [d], [TensorType(d.dtype, d.type.shape[1:2])()])
+
+    def perform(self, node, inputs, outputs):
+        (d,) = inputs
+        chains = d.swapaxes(0, 1).reshape(d.shape[1], d[:, 0].size)
+        totals = np.add.accumulate(chains, axis=1, dtype="float64")[:, -1:]
+        outputs[0][0] = totals.sum(axis=1).astype(d.dtype)
+
+    def infer_shape(self, *args):
+        return [(args[-1][0][1],)]

@@ -6,7 +6,8 @@ rewrites replace parts of it with Ops that have the same values but are faster o
 - max_pool_2d(conv2d(x, W)) and its gradient for W: one pass, see `conv_pool`;
 - -log(softmax(x))[arange, y] and its gradient: from x, finite where softmax underflows;
 - dot of matrices: in a fixed order, see `dot`;
-- W - rate (dot + decay W): in one Op, in W's own memory (on the cpu).
+- W - rate (dot + decay W): in one Op, in W's own memory (on the cpu);
+- the sum of every map: on several threads (on the cpu).
 """
 
 from pytensor.graph.basic import Variable
@@ -14,12 +15,12 @@ from pytensor.graph.rewriting.basic import node_rewriter, walking_rewriter
 from pytensor.scalar.basic import Add, Log, Mul, Sub, TrueDiv
 from pytensor.tensor.basic import ARange, get_underlying_scalar_constant_value
 from pytensor.tensor.elemwise import Elemwise
-from pytensor.tensor.math import Dot
+from pytensor.tensor.math import Dot, Sum
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
 
 from .conv2d import Conv2D, Conv2DGradFilters
-from .conv_pool import ConvPool, ConvPoolGradFilters
+from .conv_pool import ConvPool, ConvPoolGradFilters, SumMaps
 from .dot import DescendDot, FixedDot
 from .library import C_TYPES
 from .max_pool import MaxPool, MaxPoolGrad
@@ -160,6 +161,17 @@ def descend_inplace(fgraph, node):
     return None if node.op.inplace else [DescendDot(inplace=1)(*node.inputs)]
 
 
+@node_rewriter([Sum])
+def sum_maps(fgraph, node):
+    """The sum of every map of a 4-dimensional tensor, in float64."""
+    (d,), op = node.inputs, node.op
+    if d.type.ndim != 4 or op.axis != (0, 2, 3) or d.type.dtype not in C_TYPES:
+        return None
+    if op.acc_dtype != "float64" or node.outputs[0].type.dtype != d.type.dtype:
+        return None
+    return [SumMaps()(d)]
+
+
 REWRITES = (fuse_gradient, fuse_pool, fuse_nll_gradient, fuse_nll, fix_order)
 
 
@@ -173,13 +185,14 @@ def add_rewrites(mode):
     )
 
 
-def add_descent(mode):
-    """Return the mode with gradient descent along a product as one Op.
+def add_cpu_rewrites(mode):
+    """Return the mode with the rewrites that only the cpu has an Op for.
 
-    The expression is found once PyTensor has simplified it and before it fuses what is left; where
-    PyTensor lets other Ops overwrite their inputs, this one may too.
+    Their expressions are found once PyTensor has simplified them and before it fuses what is left;
+    where PyTensor lets other Ops overwrite their inputs, `DescendDot` may too.
     """
     return mode.register(
         (walking_rewriter("in_to_out", fuse_descent), 48.0),
+        (walking_rewriter("in_to_out", sum_maps), 48.1),
         (walking_rewriter("in_to_out", descend_inplace, ignore_newtrees=True), 50.3),
     )

@@ -82,35 +82,34 @@ static npy_intp tree_size(npy_intp n, npy_intp size) {
 }
 
 // dW (filters, maps, kh, kw), summed over the cells that list(patch, gradient, sample, filter,
-// cells) names, row by row: each sample by itself (see add_rows), the samples in a tree. What a
-// thread sums is a branch of that tree, so it does not matter how many there are.
-// d (n, filters, cells_each): the gradient.
+// cells) writes row by row, `most` at the most, and counts: each sample by itself (see add_rows),
+// the samples in a tree. What a thread sums is a branch of that tree, so it does not matter how
+// many there are. d (n, filters, cells_each): the gradient.
 template <class T, class List>
 static void grad_filters(const ConvShape &s, npy_intp n, const T *x, const T *d, npy_intp cells_each,
-                         T *dW, const List &list) {
+                         npy_intp most, T *dW, const List &list) {
     const npy_intp branch = 16, branches = std::max<npy_intp>(1, (n + branch - 1) / branch);
     const npy_intp kw_ld = round_up(s.kw, MAX_LANES), size = s.maps * s.kh * kw_ld;
     const npy_intp patch_size = s.maps * s.height * s.width;
     std::vector<T> sums(branches * s.filters * size);
     std::vector<char> silent(n);
     const auto add = add_cells<T>;
-    share(n, [&](npy_intp i, int) {
-        const T *patch = x + i * patch_size;
-        silent[i] = std::all_of(patch, patch + patch_size, [](T a) { return a == 0; });
-    });
-    const npy_intp scratch = tree_size(branch, size);
-    std::vector<T> trees(count_threads(branches * s.filters) * scratch);
+    for (npy_intp i = 0; i < n; i++)  // ends at the first that is not 0
+        silent[i] = std::all_of(x + i * patch_size, x + (i + 1) * patch_size, [](T a) { return a == 0; });
+    const npy_intp scratch = tree_size(branch, size), threads = count_threads(branches * s.filters);
+    std::vector<T> trees(threads * scratch);
+    Aligned<Cell<T>> lists(threads * (most + 1));  // one more: the last is written before it counts
     share(n ? branches * s.filters : 0, [&](npy_intp unit, int thread) {
         const npy_intp first = unit / s.filters * branch, f = unit % s.filters;
-        std::vector<Cell<T>> cells;
+        Cell<T> *cells = lists.data + thread * (most + 1);
         T *tree = trees.data() + thread * scratch;
         sum_tree(first, std::min(branch, n - first), size, tree, [&](npy_intp i, T *sum) {
-            const T *patch = x + i * patch_size, *g = d + (i * s.filters + f) * cells_each;
-            cells.clear();
+            const T *g = d + (i * s.filters + f) * cells_each;
             // A finite gradient adds 0 under silence, where every cell may be a winner.
-            if (!silent[i] || !std::all_of(g, g + cells_each, [](T a) { return std::isfinite(a); }))
-                list(patch, g, i, f, cells);
-            add(s, cells.data(), cells.size(), sum, kw_ld);
+            const bool nothing = silent[i] &&
+                std::all_of(g, g + cells_each, [](T a) { return std::isfinite(a); });
+            const npy_intp count = nothing ? 0 : list(x + i * patch_size, g, i, f, cells);
+            add(s, cells, count, sum, kw_ld);
         });
         std::copy_n(tree, size, sums.data() + unit * size);
     });

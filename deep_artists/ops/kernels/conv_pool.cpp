@@ -1,4 +1,5 @@
-// conv2d and max_pool_2d in one pass, and the gradient for the filters from the winners alone.
+// conv2d and max_pool_2d in one pass, the gradient for the filters from the winners alone, and that
+// for the bias.
 // The map between the two is never written: a thread holds one row of windows, or, where
 // screening is the faster way, only looks for the cells that matter.
 
@@ -85,22 +86,55 @@ static int conv_pool_grad(PyArrayObject *x, PyArrayObject *winners, PyArrayObjec
     if (!X.array || !won.array || !G.array || !*dW) return -1;
     std::vector<int> window(columns * pool_w);  // of a column; a division would take longer
     for (size_t c = 0; c < window.size(); c++) window[c] = (int)(c / pool_w);
-    grad_filters<T>(s, n, X.data<T>(), G.data<T>(), rows * columns, (T *)PyArray_DATA(*dW),
-                    [&](const T *patch, const T *dp, npy_intp i, npy_intp f,
-                        std::vector<Cell<T>> &cells) {
+    grad_filters<T>(s, n, X.data<T>(), G.data<T>(), rows * columns, marked[2] * columns * pool_w,
+                    (T *)PyArray_DATA(*dW),
+                    [&](const T *patch, const T *dp, npy_intp i, npy_intp f, Cell<T> *cells) {
         const uint32_t *bits = won.data<uint32_t>() + (i * s.filters + f) * marked[2] * words;
+        npy_intp count = 0;
         for (npy_intp r = 0; r < marked[2]; r++) {
             const T *row = dp + r / pool_h * columns;
             for (npy_intp w = 0; w < words; w++)
                 for (uint32_t set = *bits++; set; set &= set - 1) {
                     const npy_intp c = w * 32 + __builtin_ctz(set);
                     const T d = row[window[c]];
-                    if (d != 0) cells.push_back({patch + r * s.width + c, d});
+                    cells[count] = {patch + r * s.width + c, d};
+                    count += d != 0;  // no branch: half of a gradient is 0
                 }
         }
+        return count;
     });
+    return 0;
+}
+
+// sums (maps) of d (n, maps, rows, columns), a chain of additions in double for each map.
+template <class T> static int sum_maps(PyArrayObject *d, PyArrayObject **sums) {
+    const npy_intp n = PyArray_DIMS(d)[0], maps = PyArray_DIMS(d)[1];
+    const npy_intp cells = PyArray_DIMS(d)[2] * PyArray_DIMS(d)[3], together = 4, worth_threads = 32768;
+    Contiguous D(d);
+    *sums = prepare(*sums, 1, &maps, npy<T>::type);
+    if (!D.array || !*sums) return -1;
+    // Chains side by side: in each an addition waits for the one before.
+    const auto sum = [&](npy_intp unit, int) {
+        const npy_intp first = unit * together;
+        const T *from[together];
+        double total[together] = {};
+        for (npy_intp i = 0; i < n; i++) {
+            for (npy_intp m = 0; m < together; m++)
+                from[m] = D.data<T>() + (i * maps + std::min(first + m, maps - 1)) * cells;
+            for (npy_intp c = 0; c < cells; c++)
+                for (npy_intp m = 0; m < together; m++) total[m] += from[m][c];
+        }
+        for (npy_intp m = 0; m < together && first + m < maps; m++)
+            ((T *)PyArray_DATA(*sums))[first + m] = (T)total[m];
+    };
+    const npy_intp units = (maps + together - 1) / together;
+    if (n * maps * cells >= worth_threads)
+        share(units, sum);
+    else
+        for (npy_intp unit = 0; unit < units; unit++) sum(unit, 0);
     return 0;
 }
 
 EXPORT(conv_pool)
 EXPORT(conv_pool_grad)
+EXPORT(sum_maps)

@@ -66,15 +66,18 @@ static void pool_row(const T *z, npy_intp z_ld, npy_intp pool_h, npy_intp pool_w
     for (npy_intp c = 0; c < columns; c += v::lanes) {
         typename v::vec most = v::load(z + c);
         for (npy_intp r = 1; r < pool_h; r++) most = v::max(v::load(z + r * z_ld + c), most);
-        v::store(highest + c, most);
+        v::store(highest + c, pool_w == 2 ? v::max(v::odd(most), v::even(most)) : most);
     }
-    for (npy_intp c = 0; c < columns; c += pool_w) {
-        T most = highest[c];
-        for (npy_intp k = 1; k < pool_w; k++)
-            if (highest[c + k] > most) most = highest[c + k];
-        *p++ = most;
-        for (npy_intp k = 0; k < pool_w; k++) highest[c + k] = most;
-    }
+    if (pool_w == 2)
+        for (npy_intp c = 0; c < columns; c += 2) p[c / 2] = highest[c];
+    else
+        for (npy_intp c = 0; c < columns; c += pool_w) {
+            T most = highest[c];
+            for (npy_intp k = 1; k < pool_w; k++)
+                if (highest[c + k] > most) most = highest[c + k];
+            *p++ = most;
+            for (npy_intp k = 0; k < pool_w; k++) highest[c + k] = most;
+        }
     for (npy_intp c = columns; c < z_ld; c++) highest[c] = NAN;  // equals nothing
     for (npy_intp r = 0; r < pool_h; r++, winners += words, z += z_ld) {
         memset(winners, 0, words * sizeof *winners);

@@ -3,7 +3,8 @@
 // Lanes run over outputs, never along a sum, so the width decides the speed and not one bit of a
 // result. What decides bits multiplies and adds only in
 // fma(): one rounding, on every machine. load_columns(p, j, column) loads `chunk` columns, 16 bytes,
-// from a row a lane: column[i] holds p[lane][j + i].
+// from a row a lane: column[i] holds p[lane][j + i]. even() puts the first of every two lanes in both,
+// odd() the second.
 
 #pragma once
 #include "host.h"
@@ -35,6 +36,8 @@ template <> struct simd<float> {
     static inline void store(float *p, vec a, npy_intp n) { _mm512_mask_storeu_ps(p, first(n), a); }
     static inline vec fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
     static inline vec max(vec a, vec b) { return _mm512_max_ps(a, b); }
+    static inline vec even(vec a) { return _mm512_moveldup_ps(a); }
+    static inline vec odd(vec a) { return _mm512_movehdup_ps(a); }
     static inline unsigned equal(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
     static inline unsigned at_least(vec a, vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
     static inline void load_columns(const float *const *p, npy_intp j, vec *column) {
@@ -68,6 +71,8 @@ template <> struct simd<double> {
     static inline void store(double *p, vec a, npy_intp n) { _mm512_mask_storeu_pd(p, first(n), a); }
     static inline vec fma(vec a, vec b, vec c) { return _mm512_fmadd_pd(a, b, c); }
     static inline vec max(vec a, vec b) { return _mm512_max_pd(a, b); }
+    static inline vec even(vec a) { return _mm512_movedup_pd(a); }
+    static inline vec odd(vec a) { return _mm512_permute_pd(a, 0xff); }
     static inline unsigned equal(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
     static inline unsigned at_least(vec a, vec b) { return _mm512_cmp_pd_mask(a, b, _CMP_GE_OQ); }
     static inline void load_columns(const double *const *p, npy_intp j, vec *column) {
@@ -99,6 +104,8 @@ template <> struct simd<float> {
     static inline void store(float *p, vec a, npy_intp n) { _mm256_maskstore_ps(p, first(n), a); }
     static inline vec fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
     static inline vec max(vec a, vec b) { return _mm256_max_ps(a, b); }
+    static inline vec even(vec a) { return _mm256_moveldup_ps(a); }
+    static inline vec odd(vec a) { return _mm256_movehdup_ps(a); }
     static inline unsigned equal(vec a, vec b) {
         return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ));
     }
@@ -133,6 +140,8 @@ template <> struct simd<double> {
     static inline void store(double *p, vec a, npy_intp n) { _mm256_maskstore_pd(p, first(n), a); }
     static inline vec fma(vec a, vec b, vec c) { return _mm256_fmadd_pd(a, b, c); }
     static inline vec max(vec a, vec b) { return _mm256_max_pd(a, b); }
+    static inline vec even(vec a) { return _mm256_movedup_pd(a); }
+    static inline vec odd(vec a) { return _mm256_permute_pd(a, 0xf); }
     static inline unsigned equal(vec a, vec b) {
         return (unsigned)_mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_EQ_OQ));
     }
@@ -173,6 +182,8 @@ template <class T> struct simd {
         EACH if (a[l] > b[l]) b[l] = a[l];
         return b;
     }
+    static inline vec even(vec a) { return vec{a[0], a[0], a[2], a[2]}; }
+    static inline vec odd(vec a) { return vec{a[1], a[1], a[3], a[3]}; }
     static inline unsigned equal(vec a, vec b) {
         unsigned mask = 0;
         EACH mask |= (unsigned)(a[l] == b[l]) << l;
