@@ -82,9 +82,9 @@ static npy_intp tree_size(npy_intp n, npy_intp size) {
 }
 
 // dW (filters, maps, kh, kw), summed over the cells that list(patch, gradient, sample, filter,
-// cells) writes row by row, `most` at the most, and counts: each sample by itself (see add_rows),
-// the samples in a tree. What a thread sums is a branch of that tree, so it does not matter how
-// many there are. d (n, filters, cells_each): the gradient.
+// thread, cells) writes row by row, `most` at the most, and counts: each sample by itself (see
+// add_rows), the samples in a tree. What a thread sums is a branch of that tree, so it does not
+// matter how many there are. d (n, filters, cells_each): the gradient.
 template <class T, class List>
 static void grad_filters(const ConvShape &s, npy_intp n, const T *x, const T *d, npy_intp cells_each,
                          npy_intp most, T *dW, const List &list) {
@@ -108,7 +108,7 @@ static void grad_filters(const ConvShape &s, npy_intp n, const T *x, const T *d,
             // A finite gradient adds 0 under silence, where every cell may be a winner.
             const bool nothing = silent[i] &&
                 std::all_of(g, g + cells_each, [](T a) { return std::isfinite(a); });
-            const npy_intp count = nothing ? 0 : list(x + i * patch_size, g, i, f, cells);
+            const npy_intp count = nothing ? 0 : list(x + i * patch_size, g, i, f, thread, cells);
             add(s, cells, count, sum, kw_ld);
         });
         std::copy_n(tree, size, sums.data() + unit * size);

@@ -85,7 +85,7 @@ static int conv2d_grad_filters(PyArrayObject *x, PyArrayObject *dz, PyArrayObjec
     *dW = prepare(*dW, 4, shape, npy<T>::type);
     if (!X.array || !G.array || !*dW) return -1;
     grad_filters<T>(s, a[0], X.data<T>(), G.data<T>(), g[2] * g[3], g[2] * g[3], (T *)PyArray_DATA(*dW),
-                    [&](const T *patch, const T *d, npy_intp, npy_intp, Cell<T> *cells) {
+                    [&](const T *patch, const T *d, npy_intp, npy_intp, int, Cell<T> *cells) {
         npy_intp count = 0;
         for (npy_intp r = 0; r < g[2]; r++)
             for (npy_intp c = 0; c < g[3]; c++, d++) {  // no branch: half of a gradient is 0

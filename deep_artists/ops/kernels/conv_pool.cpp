@@ -64,6 +64,11 @@ static int conv_pool(PyArrayObject *x, PyArrayObject *W, PyArrayObject **p, PyAr
     return 0;
 }
 
+// What a word of winners marks: its first cell's input and column, and the gradient of its row.
+struct MarkedWord {
+    int input, gradient, column;
+};
+
 // dW (filters, maps, kh, kw) from x, the winners and dp.
 template <class T>
 static int conv_pool_grad(PyArrayObject *x, PyArrayObject *winners, PyArrayObject *dp,
@@ -86,20 +91,31 @@ static int conv_pool_grad(PyArrayObject *x, PyArrayObject *winners, PyArrayObjec
     if (!X.array || !won.array || !G.array || !*dW) return -1;
     std::vector<int> window(columns * pool_w);  // of a column; a division would take longer
     for (size_t c = 0; c < window.size(); c++) window[c] = (int)(c / pool_w);
+    std::vector<MarkedWord> marks;
+    for (int r = 0; r < marked[2]; r++)
+        for (int c = 0; c < 32 * words; c += 32)
+            marks.push_back({(int)(r * s.width + c), (int)(r / pool_h * columns), c});
+    const npy_intp size = marks.size(), threads = count_threads(n * s.filters);
+    std::vector<int> holding(threads * (size + 1));  // one more, as in grad_filters
     grad_filters<T>(s, n, X.data<T>(), G.data<T>(), rows * columns, marked[2] * columns * pool_w,
                     (T *)PyArray_DATA(*dW),
-                    [&](const T *patch, const T *dp, npy_intp i, npy_intp f, Cell<T> *cells) {
-        const uint32_t *bits = won.data<uint32_t>() + (i * s.filters + f) * marked[2] * words;
-        npy_intp count = 0;
-        for (npy_intp r = 0; r < marked[2]; r++) {
-            const T *row = dp + r / pool_h * columns;
-            for (npy_intp w = 0; w < words; w++)
-                for (uint32_t set = *bits++; set; set &= set - 1) {
-                    const npy_intp c = w * 32 + __builtin_ctz(set);
-                    const T d = row[window[c]];
-                    cells[count] = {patch + r * s.width + c, d};
-                    count += d != 0;  // no branch: half of a gradient is 0
-                }
+                    [&](const T *patch, const T *dp, npy_intp i, npy_intp f, int thread, Cell<T> *cells) {
+        const uint32_t *bits = won.data<uint32_t>() + (i * s.filters + f) * size;
+        int *some = holding.data() + thread * (size + 1);
+        // No branch on what may go either way: most words hold no winner, half of a gradient is 0.
+        npy_intp n_words = 0, count = 0;
+        for (npy_intp w = 0; w < size; w++) {
+            some[n_words] = (int)w;
+            n_words += bits[w] != 0;
+        }
+        for (npy_intp k = 0; k < n_words; k++) {
+            const MarkedWord &word = marks[some[k]];
+            for (uint32_t set = bits[some[k]]; set; set &= set - 1) {
+                const int bit = __builtin_ctz(set);
+                const T d = dp[word.gradient + window[word.column + bit]];
+                cells[count] = {patch + word.input + bit, d};
+                count += d != 0;
+            }
         }
         return count;
     });

@@ -65,7 +65,11 @@ template <class T> class Screen {
           pairs((s.filters + 1) / 2), sets((pairs + lanes - 1) / lanes),
           spectra(groups * SPECTRUM * lanes), squares(groups * lanes),
           filters(pairs * 2 * PATCH),
-          powers(sets * lanes), direct(pairs * n) {}
+          powers(sets * lanes), weights(2 * pairs), direct(pairs * n) {
+        const npy_intp taps = s.kh * s.kw;
+        for (npy_intp f = 0; f < s.filters; f++)
+            for (npy_intp t = f * taps; t < (f + 1) * taps; t++) weights[f] += (double)W[t] * W[t];
+    }
 
     // Fill p and winners; return the samples for which this could not be done.
     std::vector<npy_intp> run() {
@@ -98,7 +102,8 @@ template <class T> class Screen {
     const npy_intp words, lanes, groups, pairs, sets;
     Aligned<T> spectra;
     std::vector<T> squares, filters, powers;  // of patches; spectra of filters, their largest |V|^2
-    std::vector<char> direct;  // (pairs, n): not done here
+    std::vector<double> weights;  // |W|^2 of every filter
+    std::vector<char> direct;     // (pairs, n): not done here
 
     static const ScreenRoots<T> &roots() {
         static const ScreenRoots<T> roots;
@@ -148,20 +153,15 @@ template <class T> class Screen {
         const npy_intp taps = s.kh * s.kw, first = group * lanes;
         const npy_intp both = std::min<npy_intp>(2, s.filters - 2 * pair);
         const double V = std::sqrt(powers[pair]), u = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
-        double W2[3] = {0, 0, 0};  // |W|^2 of each and of both
-        for (npy_intp f = 0; f < both; f++)
-            for (npy_intp t = 0; t < taps; t++) {
-                const double a = W[(2 * pair + f) * taps + t];
-                W2[f] += a * a, W2[2] += a * a;
-            }
-        const bool fit = is_moderate<T>(V) && is_moderate<T>(std::sqrt(W2[2]));
+        const double *W2 = weights.data() + 2 * pair, norm_of_both = std::sqrt(W2[0] + W2[1]);
+        const bool fit = is_moderate<T>(V) && is_moderate<T>(norm_of_both);
         std::vector<T> limit(2 * lanes, -INFINITY);
         std::vector<char> screened(lanes);
         for (npy_intp l = 0; l < lanes && first + l < n; l++) {
             const double norm = std::sqrt(squares[first + l]);
             screened[l] = fit && is_moderate<T>(norm);
             for (npy_intp f = 0; f < both && screened[l]; f++)
-                limit[f * lanes + l] = (T)(2 * 1.01 * u * norm * (104 * std::sqrt(W2[2]) + 48 * V +
+                limit[f * lanes + l] = (T)(2 * 1.01 * u * norm * (104 * norm_of_both + 48 * V +
                                                                   taps * std::sqrt(W2[f])));
             const T *patch = x + (first + l) * PATCH;
             if (fit && std::all_of(patch, patch + PATCH, [](T a) { return a == 0; }))
