@@ -1,16 +1,23 @@
 """A training step of the genre network beside PyTorch's, in turns: medians.
 
-    pip install torch --index-url https://download.pytorch.org/whl/cpu
-    PYTHONPATH=. python bench/genre_torch.py
+    pip install torch
+    OMP_NUM_THREADS=1 python bench/genre_torch.py [--json FILE]
 
 513-500-500-500-10, float32, minibatches of neighbouring rows out of one array, plain SGD, the cost
-returned as a number. Both use as many threads as OMP_NUM_THREADS says, or all.
+returned as a number. Times are processor time, so one thread is to be compared.
 """
 
+import argparse
+import json
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from deep_artists.nn.batches import Batches
 from deep_artists.systems.genre import Network
@@ -77,21 +84,24 @@ def measure(steps, seconds=6.0):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    from tables import describe_setup, format_genre
+
     rng = np.random.RandomState(0)
     x = rng.uniform(size=(12000, SIZES[0])).astype(np.float32)
     y = np.eye(10, dtype=np.float32)[rng.randint(10, size=len(x))]
-    print(
-        f"{'':<30}{'deep_artists':>14}{'PyTorch':>10}  ms, torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads"
-    )
+    found = {"ms": {}, "torch": torch.__version__, "machine": describe_setup()}
     for activation, dropout in (("sigmoid", False), ("relu", False), ("relu", True)):
         for batch_size in (20, 1200):
             batches = Batches(x, y, batch_size, rng)
-            ours, theirs = measure(
-                [make(activation, dropout, batches) for make in (make_ours, make_theirs)]
-            )
-            name = f"{activation}{' + dropout' if dropout else ''}, batch {batch_size}"
-            print(f"{name:<30}{ours:>14.2f}{theirs:>10.2f}")
+            steps = [make(activation, dropout, batches) for make in (make_ours, make_theirs)]
+            name = f"{activation}{' + dropout' if dropout else ''}, {batch_size}"
+            found["ms"][name] = measure(steps)
+    print(format_genre(found))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ the time inside its Ops.
 """
 
 import argparse
+import json
 import sys
 import time
 from collections import Counter
@@ -130,6 +131,7 @@ def main():
     parser.add_argument("--floatX", default="float32", choices=["float32", "float64"])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
 
     from threadpoolctl import threadpool_limits
@@ -141,14 +143,11 @@ def main():
         recipe = recipe.replace(batch_size=arguments.batch)
     functions = compile_layer_and_step(recipe, arguments.floatX)
     compile_peak(arguments.floatX)
-    print(
+    title = (
         f"recipe {recipe.name}, batch {recipe.batch_size}, {arguments.floatX}, {choose_isa()}, "
-        f"{read_cpu()[0]}, medians of {arguments.rounds} rounds (quartiles)\n"
+        f"{read_cpu()[0]}, medians of {arguments.rounds} rounds (quartiles)"
     )
-    print(
-        "| threads | cores got | peak GFLOP/s | layer ms | % of peak | step ms | % of peak "
-        "| step / its Ops |\n|---|---|---|---|---|---|---|---|"
-    )
+    found = []
     for threads in arguments.threads:
         with threadpool_limits(threads, user_api="openmp"):
             rows, op_s = take_turns(functions, recipe, arguments.floatX, threads, arguments.rounds)
@@ -156,10 +155,24 @@ def main():
             describe(values, form)
             for values, form in zip(zip(*rows), (".1f", ".0f", ".2f", ".0f", ".2f", ".0f", ".2f"))
         ]
-        print(f"| {threads} | {' | '.join(columns)} |")
-    print(f"\nms of the step in each Op, {threads} threads, mean:\n")
+        found.append([str(threads), *columns])
+    print(
+        f"{title}\n\n{format_table(found)}\n\nms of the step in each Op, {threads} threads, mean:\n"
+    )
     for name, seconds in sorted(op_s.items(), key=lambda item: -item[1]):
         print(f"    {seconds * 1e3:7.3f}  {name}")
+    if arguments.json:
+        from tables import describe_setup
+
+        kept = {"title": title, "rows": found, "op_s": op_s, "machine": describe_setup()}
+        arguments.json.write_text(json.dumps(kept, indent=1))
+
+
+def format_table(rows):
+    """Return the table in Markdown."""
+    names = "threads,cores got,peak GFLOP/s,layer ms,% of peak,step ms,% of peak,step / its Ops"
+    lines = [names.split(","), ["---"] * 8, *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -175,6 +175,38 @@ def count_catalogue(growth, reading, extraction_s):
     return lines
 
 
+def format_growth(results):
+    """Return the table of steps by artists, filters and batch."""
+    lines = ["| what | value | ms per step | us per patch | validation, us per patch |"]
+    lines.append("|---|---|---|---|---|")
+    for what, value, step, check in results["growth"]:
+        batch_size = value if what == "batch_size" else 80
+        lines.append(
+            f"| {what} | {value} | {1e3 * step:.2f} | {1e6 * step / batch_size:.1f} "
+            f"| {1e6 * check / batch_size:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def format_sets(results):
+    """Return the tables of steps and of reading, by where the set is."""
+    lines = ["| in memory | order | page cache | ms per step |", "|---|---|---|---|"]
+    for how, order, cache, seconds in results["sets"]:
+        lines.append(f"| {how} | {order} | {cache} | {1e3 * seconds:.2f} |")
+    lines += ["", "| reading | MB/s |", "|---|---|"]
+    lines += [f"| {name} | {speed:.0f} |" for name, speed in results["reading_mb_s"].items()]
+    return "\n".join(lines)
+
+
+def format_catalogue(results):
+    """Return the arithmetic of a catalogue."""
+    lines = ["| of a catalogue | | |", "|---|---|---|"]
+    extraction_s = results["arguments"]["extraction_s"]
+    for name, values in count_catalogue(results["growth"], results["reading_mb_s"], extraction_s):
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
 def plot(results, path):
     from matplotlib.figure import Figure
 
@@ -210,40 +242,22 @@ def main():
     )
     arguments = parser.parse_args()
 
-    from deep_artists.evidence.machine import describe_machine
+    from tables import describe_setup
 
     growth = measure_growth(arguments.rounds)
-    print(
-        "\n| what | value | ms per step | us per patch | validation, us per patch |\n"
-        "|---|---|---|---|---|"
-    )
-    for what, value, step, check in growth:
-        batch_size = value if what == "batch_size" else 80
-        print(
-            f"| {what} | {value} | {1e3 * step:.2f} | {1e6 * step / batch_size:.1f} "
-            f"| {1e6 * check / batch_size:.1f} |"
-        )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         path = write_set(folder, arguments.set_mb)
         sets, reading = measure_sets(path, arguments.memory_mb, arguments.rounds)
-    print(f"\nA set of {arguments.set_mb:.0f} MB:\n")
-    print("| in memory | order | page cache | ms per step |\n|---|---|---|---|")
-    for how, order, cache, seconds in sets:
-        print(f"| {how} | {order} | {cache} | {1e3 * seconds:.2f} |")
-    print("\n| reading | MB/s |\n|---|---|")
-    for name, speed in reading.items():
-        print(f"| {name} | {speed:.0f} |")
-    print("\n| of a catalogue | | |\n|---|---|---|")
-    for name, values in count_catalogue(growth, reading, arguments.extraction_s):
-        print(f"| {name} | {' | '.join(values)} |")
-    RESULTS.mkdir(exist_ok=True)
     results = {
         "growth": growth,
         "sets": sets,
         "reading_mb_s": reading,
         "arguments": vars(arguments),
-        "machine": describe_machine(),
+        "machine": describe_setup(),
     }
+    for format_table in (format_growth, format_sets, format_catalogue):
+        print(f"\n{format_table(results)}")
+    RESULTS.mkdir(exist_ok=True)
     (RESULTS / "scale.json").write_text(json.dumps(results, indent=1))
     try:
         plot(results, RESULTS / "scale.png")

@@ -62,7 +62,7 @@ from deep_artists.data import extraction
 n = int(arguments[0])
 extraction.iterate_files = lambda folder, suffixes, **_: (
     f"artist {i // 100}/album/track {i % 100:03}.ogg" for i in range(n))
-extraction._run = lambda task, name, sources, *_: (
+extraction.run_task = lambda task, name, sources, *_: (
     name, len(sources) - 1, 0, [(sources[0], "none")])
 extract_folder(arguments[1], arguments[2])
 """
@@ -79,7 +79,7 @@ one = np.zeros((1, 2560), np.float32)
 dataset.open_patches = lambda folder: Patches()
 dataset._write_array = lambda path, dtype, shape, parts: None
 dataset.open_dataset = lambda folder: None
-make_dataset("", arguments[1])
+make_dataset("", arguments[1], group="none")
 """
 
 
@@ -90,7 +90,7 @@ def write_tracks(folder, n, n_samples, sr, channels):
     rng = np.random.RandomState(0)
     y = rng.uniform(-0.5, 0.5, size=(n_samples + n, channels))
     for i in range(n):
-        path = folder / f"artist {i % 20}" / f"track {i:05}.flac"
+        path = folder / f"artist {i % 4}" / f"track {i:05}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
         if n_samples < sr and i % 20 == 19:
             path.write_text("no audio")
@@ -102,13 +102,57 @@ def count_bytes(folder):
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
-def print_row(name, n, found, n_bytes=None):
-    per_track = f"{1000 * found['seconds'] / n:.2f}"
+def make_row(name, n, found, n_bytes=None):
+    """Return the cells of a row."""
     size = "" if n_bytes is None else f"{n_bytes / n / 1000:.1f}"
-    print(
-        f"| {name} | {n} | {found['seconds']:.1f} | {per_track} | {size} | {found['MiB']:.0f} |",
-        flush=True,
-    )
+    seconds = found["seconds"]
+    return [
+        name,
+        str(n),
+        f"{seconds:.1f}",
+        f"{1000 * seconds / n:.2f}",
+        size,
+        f"{found['MiB']:.0f}",
+    ]
+
+
+def format_table(rows):
+    """Return the table in Markdown."""
+    names = "what,tracks,s,ms a track,kB a track on disk,peak MiB of the parent"
+    lines = [names.split(","), ["---"] * 6, *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def measure_all(folder, n, n_tiny, n_names):
+    """Yield the rows."""
+    write_tracks(folder / "audio", n, 30 * 44100, 44100, 2)
+    for jobs in (1, 2):
+        out = folder / f"files{jobs}"
+        found = measure(EXTRACT, folder / "audio", out, jobs, 0)
+        yield make_row(f"extract, files, {jobs} process(es)", n, found, count_bytes(out))
+    yield make_row("again, files: all kept", n, measure(EXTRACT, folder / "audio", out, 1, 0))
+    out = folder / "shards"
+    found = measure(EXTRACT, folder / "audio", out, 2, 16)
+    yield make_row("extract, shards of 16, 2 processes", n, found, count_bytes(out))
+    yield make_row("again, shards: all kept", n, measure(EXTRACT, folder / "audio", out, 1, 16))
+    for layout in ("files2", "shards"):
+        made = folder / f"set {layout}"
+        found = measure(DATASET, folder / layout, made)
+        yield make_row(f"dataset from {layout.rstrip('2')}", n, found, count_bytes(made))
+    write_tracks(folder / "tiny", n_tiny, 11025, 22050, 1)
+    for name, shard_tracks in (("files", 0), ("shards", 256)):
+        out = folder / f"tiny {name}"
+        found = measure(EXTRACT, folder / "tiny", out, 1, shard_tracks)
+        what = f"extract, tiny, {name}, {found['failed']} failed"
+        yield make_row(what, n_tiny, found, count_bytes(out))
+        found = measure(DATASET, out, folder / "tiny set")
+        yield make_row(f"dataset from tiny {name}", n_tiny, found)
+    (folder / "empty").mkdir()
+    for some in (n_names // 10, n_names):
+        found = measure(NAMES, some, folder / "empty", folder / "none")
+        yield make_row("the parent alone: names, tasks, report", some, found)
+    found = measure(LABELS, n_names, folder / "names")
+    yield make_row("dataset, all but the arrays", n_names, found)
 
 
 def main():
@@ -116,57 +160,19 @@ def main():
     parser.add_argument("--tracks", type=int, default=60, help="of 30 s")
     parser.add_argument("--tiny", type=int, default=3000, help="tracks of half a second")
     parser.add_argument("--names", type=int, default=1_000_000)
-    n, n_tiny, n_names = vars(parser.parse_args()).values()
-    print("| what | tracks | s | ms a track | kB a track on disk | peak MiB of the parent |")
-    print("|---|---|---|---|---|---|")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    rows = []
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
-        folder = Path(folder)
-        write_tracks(folder / "audio", n, 30 * 44100, 44100, 2)
-        for jobs in (1, 2):
-            out = folder / f"files{jobs}"
-            print_row(
-                f"extract, files, {jobs} process(es)",
-                n,
-                measure(EXTRACT, folder / "audio", out, jobs, 0),
-                count_bytes(out),
-            )
-        print_row("again, files: all kept", n, measure(EXTRACT, folder / "audio", out, 1, 0))
-        out = folder / "shards"
-        print_row(
-            "extract, shards of 16, 2 processes",
-            n,
-            measure(EXTRACT, folder / "audio", out, 2, 16),
-            count_bytes(out),
-        )
-        print_row("again, shards: all kept", n, measure(EXTRACT, folder / "audio", out, 1, 16))
-        for layout in ("files2", "shards"):
-            made = folder / f"set {layout}"
-            print_row(
-                f"dataset from {layout.rstrip('2')}",
-                n,
-                measure(DATASET, folder / layout, made),
-                count_bytes(made),
-            )
-        write_tracks(folder / "tiny", n_tiny, 11025, 22050, 1)
-        for name, shard_tracks in (("files", 0), ("shards", 256)):
-            out = folder / f"tiny {name}"
-            found = measure(EXTRACT, folder / "tiny", out, 1, shard_tracks)
-            print_row(
-                f"extract, tiny, {name}, {found['failed']} failed", n_tiny, found, count_bytes(out)
-            )
-            print_row(
-                f"dataset from tiny {name}", n_tiny, measure(DATASET, out, folder / "tiny set")
-            )
-        (folder / "empty").mkdir()
-        for some in (n_names // 10, n_names):
-            print_row(
-                "the parent alone: names, tasks, report",
-                some,
-                measure(NAMES, some, folder / "empty", folder / "none"),
-            )
-        print_row(
-            "dataset, all but the arrays", n_names, measure(LABELS, n_names, folder / "names")
-        )
+        sizes = arguments.tracks, arguments.tiny, arguments.names
+        for row in measure_all(Path(folder), *sizes):
+            rows.append(row)
+            print(" | ".join(row), file=sys.stderr, flush=True)
+    print(format_table(rows))
+    if arguments.json:
+        from tables import describe_setup
+
+        arguments.json.write_text(json.dumps({"rows": rows, "machine": describe_setup()}, indent=1))
 
 
 if __name__ == "__main__":

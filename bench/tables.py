@@ -4,7 +4,8 @@
     python bench/tables.py --check    # exit status 1 if a README holds anything else
 
 A table stands between two comments, <!-- table NAME --> and <!-- end of table -->; what is between
-them is written here and by nobody's hand. The JSON lies in bench/measured/.
+them is written here and by nobody's hand. The JSON lies in bench/measured/, times in a folder for
+each machine.
 """
 
 import argparse
@@ -20,11 +21,22 @@ sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
 import real_music  # noqa: E402
 import recipes  # noqa: E402
+import roofline  # noqa: E402
+import scale  # noqa: E402
+import scale_extract  # noqa: E402
 import transfer_tables  # noqa: E402
 
 MEASURED = ROOT / "bench" / "measured"
-RECIPES = ("page", "last", "third", "second", "first")
-PEERS = {"torch": "PyTorch", "torch-compiled": "PyTorch, compiled"}
+MACHINES = sorted(path.name for path in MEASURED.iterdir() if path.is_dir())
+STEPS = [f"{recipe}-float32" for recipe in ("page", "last", "third", "second", "first")]
+STEPS.append("page-float64")
+PEERS = {
+    "torch": "PyTorch",
+    "torch-compiled": "PyTorch, compiled",
+    "jax": "JAX",
+    "theano-1.0.5": "Theano 1.0.5",
+    "theano-0.6": "Theano 0.6",
+}
 
 
 def describe_setup():
@@ -63,67 +75,123 @@ def find_rounds(measured, peer, threads):
     return None
 
 
+def on_every_machine(name):
+    """Yield (machine, what a script measured there), where it was measured."""
+    for machine in MACHINES:
+        if measured := read(f"{machine}/{name}"):
+            yield machine, measured
+
+
 def make_peers():
-    """Return the training step of every recipe beside PyTorch's."""
-    found = {recipe: read(f"peers-{recipe}-float32") for recipe in RECIPES}
-    found = {recipe: measured for recipe, measured in found.items() if measured}
+    """Return the training step of every recipe beside the peers', a table for each machine."""
+    return "\n\n".join(format_peers(machine) for machine in MACHINES)
+
+
+def format_peers(machine):
+    """Return the table of one machine: times, and how many times as long a peer takes."""
+    found = {step: read(f"{machine}/peers-{step}") for step in STEPS}
+    found = {step: measured for step, measured in found.items() if measured}
+    results = [result for measured in found.values() for result in measured["results"]]
+    versions = {result["peer"]: result["version"] for result in results}
+    peers = [peer for peer in PEERS if peer in versions]
     lines = [
-        f"| recipe | ms a step | {' | '.join(f'{peer} takes' for peer in PEERS.values())} |",
-        "|---|---|" + "---|" * len(PEERS),
+        f"| recipe, dtype | ms a step | {' | '.join(PEERS[peer] for peer in peers)} |",
+        "|---|---|" + "---|" * len(peers),
     ]
-    for recipe, measured in found.items():
-        cells = [f"`{recipe}`", []]
-        for threads in (2, 1):
-            cells[1].append(
-                f"{np.median(find_rounds(measured, 'deep_artists', threads)) * 1e3:.2f}"
-            )
-        for peer in PEERS:
-            times = []
-            for threads in (2, 1):
-                theirs = find_rounds(measured, peer, threads)
-                ours = find_rounds(measured, "deep_artists", threads)
-                times.append("" if theirs is None else f"{np.median(theirs / ours):.1f}")
-            cells.append(times)
-        shown = [cell if isinstance(cell, str) else f"{cell[0]} ({cell[1]})" for cell in cells]
-        lines.append(f"| {' | '.join([*shown[:2], *(f'{c} times as long' for c in shown[2:])])} |")
-    first = next(iter(found.values()))
-    versions = {r["peer"]: r["version"] for r in first["results"]}
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "Two threads (one thread), float32, medians of rounds in which the programs take "
-            f"turns. {describe(first)} {versions['torch']}.",
-        ]
-    )
+    for step, measured in found.items():
+        ours = [find_rounds(measured, "deep_artists", threads) for threads in (2, 1)]
+        cells = ["{} ({})".format(*(f"{1e3 * np.median(times):.2f}" for times in ours))]
+        for peer in peers:
+            theirs = [find_rounds(measured, peer, threads) for threads in (2, 1)]
+            ratios = [format_ratio(a, b) for a, b in zip(theirs, ours) if a is not None]
+            cells.append("{} ({})".format(*ratios) if ratios else "")
+        recipe, dtype = step.split("-")
+        lines.append(f"| `{recipe}`, {dtype} | {' | '.join(cells)} |")
+    setups = dict.fromkeys(describe(measured) for measured in found.values())
+    others = ", ".join(versions[peer] for peer in peers if peer != "torch-compiled")
+    return "\n".join([*lines, "", f"{' '.join(setups)} {others}."])
+
+
+def format_ratio(theirs, ours):
+    """Return the median over the turns of how many times as long the peer took."""
+    ratio = np.median(theirs / ours)
+    return f"{ratio:.1f}" if ratio < 20 else f"{ratio:.0f}"
 
 
 def make_speed():
     """Return how long PyTorch takes for a step, as a sentence."""
-    parts = []
-    for recipe in RECIPES:
-        if measured := read(f"peers-{recipe}-float32"):
+    lines = ["PyTorch, eager or compiled, whichever is faster, takes so many times as long for a"]
+    lines.append("training step (float32, two threads; `bench/README.md` has more):\n")
+    recipes = [step.partition("-")[0] for step in STEPS if step.endswith("float32")]
+    lines.append(f"| processor | {' | '.join(f'`{recipe}`' for recipe in recipes)} |")
+    lines.append("|---|" + "---|" * len(recipes))
+    for machine in MACHINES:
+        cells = []
+        for recipe in recipes:
+            measured = read(f"{machine}/peers-{recipe}-float32")
             ours = find_rounds(measured, "deep_artists", 2)
-            theirs = [find_rounds(measured, peer, 2) for peer in PEERS]
-            ratio = min(np.median(times / ours) for times in theirs if times is not None)
-            parts.append(f"{ratio:.1f} (`{recipe}`)")
-            machine = measured["machine"]
-    return (
-        f"PyTorch takes {', '.join(parts)} times as long for a training step: float32, two\n"
-        f"threads, eager or compiled, whichever is faster; {machine['processor']}, commit "
-        f"{machine['revision'][:12]}. `bench/README.md` has more."
-    )
+            theirs = [find_rounds(measured, peer, 2) for peer in ("torch", "torch-compiled")]
+            cells.append(f"{min(np.median(times / ours) for times in theirs):.1f}")
+        setup = measured["machine"]
+        name = f"{setup['processor']}, commit {setup['revision'][:12]}"
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def make_start():
     """Return what starting takes."""
-    measured = read("start")
-    if measured is None:
-        return ""
-    lines = ["| command | processor, s | clock, s |", "|---|---|---|"]
-    for command, taken in measured["found"].items():
-        lines.append(f"| {command} | {taken['processor_s']:.1f} | {taken['clock_s']:.1f} |")
-    return "\n".join([*lines, "", describe(measured)])
+    measured = dict(on_every_machine("start"))
+    names = [found["machine"]["processor"] for found in measured.values()]
+    lines = [f"| command | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    for command in next(iter(measured.values()))["found"]:
+        taken = [found["found"][command] for found in measured.values()]
+        cells = [f"{t['processor_s']:.1f} ({t['clock_s']:.1f})" for t in taken]
+        lines.append(f"| {command} | {' | '.join(cells)} |")
+    setups = " ".join(describe(found) for found in measured.values())
+    return "\n".join([*lines, "", f"Seconds of processor time (of the clock). {setups}"])
+
+
+def make_roofline():
+    """Return the share of the processor's peak that is reached."""
+    return "\n\n".join(
+        f"{roofline.format_table(found['rows'])}\n\n{found['title']}. {describe(found)}"
+        for _, found in on_every_machine("roofline")
+    )
+
+
+def make_genre():
+    """Return the training step of the genre network beside PyTorch's."""
+    return "\n\n".join(
+        f"{format_genre(found)}\n\n{describe(found)} PyTorch {found['torch']}."
+        for _, found in on_every_machine("genre")
+    )
+
+
+def format_genre(found):
+    """Return the table of `genre_torch`, of one machine."""
+    lines = ["| network, minibatch | ms | PyTorch takes |", "|---|---|---|"]
+    for name, (ours, theirs) in found["ms"].items():
+        lines.append(f"| {name} | {ours:.2f} | {theirs / ours:.2f} times as long |")
+    return "\n".join(lines)
+
+
+def make_scale(format_table):
+    """Return a function that makes one of the tables of `scale`."""
+
+    def make():
+        return "\n\n".join(
+            f"{format_table(found)}\n\n{describe(found)}" for _, found in on_every_machine("scale")
+        )
+
+    return make
+
+
+def make_scale_extract():
+    """Return what extraction takes by track."""
+    return "\n\n".join(
+        f"{scale_extract.format_table(found['rows'])}\n\n{describe(found)}"
+        for _, found in on_every_machine("scale_extract")
+    )
 
 
 def make_recipes():
@@ -158,6 +226,12 @@ TABLES = {
     "peers": make_peers,
     "speed": make_speed,
     "start": make_start,
+    "genre": make_genre,
+    "roofline": make_roofline,
+    "scale": make_scale(scale.format_growth),
+    "scale_sets": make_scale(scale.format_sets),
+    "scale_catalogue": make_scale(scale.format_catalogue),
+    "scale_extract": make_scale_extract,
     "recipes": make_recipes,
     "real_music": make_real_music,
     "transfer": make_transfer(transfer_tables.format_networks),

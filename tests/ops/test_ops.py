@@ -371,6 +371,9 @@ def draw_patches(dtype):
                 np.where(plain[1] > 0.999, np.nan, plain[1]),
                 np.where(plain[1] > 0.999, np.inf, plain[1]),
                 *rng.uniform(size=(15, 64, 40)) * 10.0 ** -np.arange(15)[:, None, None],
+                # Many of them: the windows below are screened without the loud basses.
+                *rng.uniform(size=(24, 64, 40)) * 10.0 ** (-np.arange(64) / 4)[:, None],
+                *(np.where(np.arange(64)[:, None] < 8, plain[0], a) for a in (0, 1e-30, np.nan)),
             ]
         ).astype(dtype)[:, None]
 

@@ -25,7 +25,7 @@ static int conv_pool(PyArrayObject *x, PyArrayObject *W, PyArrayObject **p, PyAr
     if (!X.array || !filters.array || !*p || !*winners) return -1;
 
     std::vector<npy_intp> direct;
-    const ScreenShape windows = {s.kh, s.kw, pool_h, pool_w, pooled[2], pooled[3]};
+    const ScreenShape windows = {s.kh, s.kw, pool_h, pool_w, pooled[2], pooled[3], 0};
     for (npy_intp first = 0; first < n; first += SCREEN_MOST) {
         const npy_intp some = std::min(n - first, SCREEN_MOST), map = first * s.filters;
         std::vector<npy_intp> left(some);

@@ -7,7 +7,7 @@
 // counted twice, make less than 48 u. That is 48 u |x| |W| for the patch, as much for the filters,
 // 48 u |x| |V| for the way back, 8 u |x| |W| for the product, its scale and the comparison (the 48
 // leave room). A canonical sum is wrong by taps u |x| |W|. A cell that is further below the highest
-// than twice all this is not the maximum.
+// than twice all this is not the maximum. x may be as much of a patch as lies under the windows.
 
 #include "host.h"
 
@@ -26,6 +26,7 @@ template <class T> struct ScreenRoots {  // exp(-2 pi i n / N), re and im
 struct ScreenShape {
     npy_intp kh, kw, pool_h, pool_w;
     npy_intp rows, columns;  // of windows
+    npy_intp top;            // rows of windows above them
 };
 
 struct ScreenCell {
@@ -63,7 +64,7 @@ template <class T> class Screen {
         : s(s), w(w), n(n), x(x), W(W), p(p), winners(winners), words(words),
           lanes(screen_lanes<T>()), groups((n + lanes - 1) / lanes),
           pairs((s.filters + 1) / 2), sets((pairs + lanes - 1) / lanes),
-          spectra(groups * SPECTRUM * lanes), squares(groups * lanes),
+          whole{groups * lanes}, lower{groups * lanes}, is_parted(groups),
           filters(pairs * 2 * PATCH),
           powers(sets * lanes), weights(2 * pairs), direct(pairs * n) {
         const npy_intp taps = s.kh * s.kw;
@@ -100,10 +101,18 @@ template <class T> class Screen {
     T *p;
     uint32_t *winners;
     const npy_intp words, lanes, groups, pairs, sets;
-    Aligned<T> spectra;
-    std::vector<T> squares, filters, powers;  // of patches; spectra of filters, their largest |V|^2
-    std::vector<double> weights;  // |W|^2 of every filter
-    std::vector<char> direct;     // (pairs, n): not done here
+    struct Patches {
+        Aligned<T> spectra;  // a group of lanes after the other
+        std::vector<T> squares;
+        explicit Patches(npy_intp n) : spectra(n * SPECTRUM), squares(n) {}
+    };
+    // Music is loud in its low bands, and the rounding of these would hide all else: where that is so,
+    // the windows under the first row of them are screened without the bands above.
+    Patches whole, lower;
+    std::vector<char> is_parted;     // a group's patches are
+    std::vector<T> filters, powers;  // spectra of filters, their largest |V|^2
+    std::vector<double> weights;     // |W|^2 of every filter
+    std::vector<char> direct;        // (pairs, n): not done here
 
     static const ScreenRoots<T> &roots() {
         static const ScreenRoots<T> roots;
@@ -111,14 +120,33 @@ template <class T> class Screen {
     }
 
     void transform_group(npy_intp group) {
+        transform_rows(group, 0, whole);
+        if (w.rows < 2) return;
+        int quieter = 0;
+        for (npy_intp l = group * lanes; l < std::min((group + 1) * lanes, n); l++) {
+            T above[SCREEN_COLUMNS] = {};
+            for (npy_intp r = 0; r < w.pool_h; r++)
+                for (npy_intp c = 0; c < SCREEN_COLUMNS; c++) {
+                    const T a = x[l * PATCH + r * SCREEN_COLUMNS + c];
+                    above[c] += a * a;
+                }
+            quieter += whole.squares[l] - std::accumulate(above, above + SCREEN_COLUMNS, (T)0) <
+                       whole.squares[l] / 64;
+        }
+        is_parted[group] = 4 * quieter > lanes;
+        if (is_parted[group]) transform_rows(group, w.pool_h, lower);
+    }
+
+    // The patches of a group from a row on.
+    void transform_rows(npy_intp group, npy_intp first, Patches &patches) {
         const std::vector<T> silence(PATCH);
-        std::vector<const T *> patches(lanes, silence.data());
+        std::vector<const T *> from(lanes, silence.data());
         for (npy_intp l = 0; l < lanes && group * lanes + l < n; l++)
-            patches[l] = x + (group * lanes + l) * PATCH;
+            from[l] = x + (group * lanes + l) * PATCH + first * SCREEN_COLUMNS;
         std::vector<T> unused(lanes);
-        transform_images<T>(roots(), patches.data(), nullptr, SCREEN_ROWS, SCREEN_HALF,
-                                    spectra.data + group * SPECTRUM * lanes,
-                                    squares.data() + group * lanes, unused.data());
+        transform_images<T>(roots(), from.data(), nullptr, SCREEN_ROWS - first, SCREEN_HALF,
+                            patches.spectra.data + group * SPECTRUM * lanes,
+                            patches.squares.data() + group * lanes, unused.data());
     }
 
     // The spectra of pairs of filters, a pair a lane, scaled for the way back.
@@ -150,29 +178,50 @@ template <class T> class Screen {
     }
 
     void screen(npy_intp group, npy_intp pair, T *scratch) {
-        const npy_intp taps = s.kh * s.kw, first = group * lanes;
-        const npy_intp both = std::min<npy_intp>(2, s.filters - 2 * pair);
-        const double V = std::sqrt(powers[pair]), u = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
-        const double *W2 = weights.data() + 2 * pair, norm_of_both = std::sqrt(W2[0] + W2[1]);
-        const bool fit = is_moderate<T>(V) && is_moderate<T>(norm_of_both);
-        std::vector<T> limit(2 * lanes, -INFINITY);
+        const npy_intp first = group * lanes, both = std::min<npy_intp>(2, s.filters - 2 * pair);
         std::vector<char> screened(lanes);
+        std::vector<ScreenCell> found[2];
+        const auto look = [&](const Patches &patches, npy_intp top, npy_intp rows) {
+            const std::vector<T> limit = bound(patches, group, pair, screened);
+            const ScreenShape windows = {w.kh, w.kw, w.pool_h, w.pool_w, rows, w.columns, top};
+            screen_pair<T>(windows, roots(), patches.spectra.data + group * SPECTRUM * lanes,
+                           filters.data() + pair * 2 * PATCH, limit.data(), scratch, found);
+        };
+        std::fill_n(screened.begin(), std::min(lanes, n - first), 1);
+        look(whole, 0, is_parted[group] ? 1 : w.rows);
+        if (is_parted[group]) look(lower, 1, w.rows - 1);
         for (npy_intp l = 0; l < lanes && first + l < n; l++) {
-            const double norm = std::sqrt(squares[first + l]);
-            screened[l] = fit && is_moderate<T>(norm);
-            for (npy_intp f = 0; f < both && screened[l]; f++)
-                limit[f * lanes + l] = (T)(2 * 1.01 * u * norm * (104 * norm_of_both + 48 * V +
-                                                                  taps * std::sqrt(W2[f])));
             const T *patch = x + (first + l) * PATCH;
-            if (fit && std::all_of(patch, patch + PATCH, [](T a) { return a == 0; }))
+            if (is_fit(pair) && std::all_of(patch, patch + PATCH, [](T a) { return a == 0; }))
                 for (npy_intp f = 0; f < both; f++) fill_silence(first + l, 2 * pair + f);
             else
                 direct[pair * n + first + l] = !screened[l];
         }
-        std::vector<ScreenCell> found[2];
-        screen_pair<T>(w, roots(), spectra.data + group * SPECTRUM * lanes,
-                               filters.data() + pair * 2 * PATCH, limit.data(), scratch, found);
         for (npy_intp f = 0; f < both; f++) resolve(first, 2 * pair + f, found[f], screened);
+    }
+
+    double norm_of_both(npy_intp pair) const { return std::sqrt(weights[2 * pair] + weights[2 * pair + 1]); }
+
+    bool is_fit(npy_intp pair) const {
+        return is_moderate<T>(std::sqrt((double)powers[pair])) && is_moderate<T>(norm_of_both(pair));
+    }
+
+    // How far below the highest a cell may be: (2, lanes). Lanes that cannot be bounded are no longer
+    // screened.
+    std::vector<T> bound(const Patches &patches, npy_intp group, npy_intp pair,
+                         std::vector<char> &screened) const {
+        const double V = std::sqrt(powers[pair]), u = sizeof(T) == 4 ? 0x1p-24 : 0x1p-53;
+        std::vector<T> limit(2 * lanes, -INFINITY);
+        for (npy_intp l = 0; l < lanes; l++) {
+            const double norm = std::sqrt(patches.squares[group * lanes + l]);
+            screened[l] = screened[l] && is_fit(pair) && is_moderate<T>(norm);
+            for (npy_intp f = 0; f < 2 && screened[l]; f++) {
+                const double canonical = s.kh * s.kw * std::sqrt(weights[2 * pair + f]);
+                limit[f * lanes + l] =
+                    (T)(2 * 1.01 * u * norm * (104 * norm_of_both(pair) + 48 * V + canonical));
+            }
+        }
+        return limit;
     }
 
     // Every cell is 0 and so equals the maximum.

@@ -94,7 +94,7 @@ static void screen_pair(const ScreenShape &s, const ScreenRoots<T> &roots, const
                        V + 2 * SCREEN_ROWS * k, s.kh - 1, rows, z + k * step, SCREEN_COLUMNS * step);
     }
     const int pool_h = (int)s.pool_h;
-    int number = 0;  // of the window
+    int number = (int)(s.top * s.columns);  // of the window
     T *cells = z + rows * SCREEN_COLUMNS * step;  // (columns, pool_h) complex
     for (npy_intp r = 0; r < rows; r += s.pool_h) {
         for (npy_intp i = 0; i < s.pool_h; i++)
@@ -135,7 +135,7 @@ static void screen_pair(const ScreenShape &s, const ScreenRoots<T> &roots, const
                     const int i = __builtin_ctzll(any), cell = (int)first + i;
                     for (int f = 0; f < 2; f++)
                         for (unsigned lanes = near[f][i]; lanes; lanes &= lanes - 1)
-                            found[f].push_back({__builtin_ctz(lanes), (int)r + cell % pool_h,
+                            found[f].push_back({__builtin_ctz(lanes), (int)s.top * pool_h + (int)r + cell % pool_h,
                                                 (int)c + cell / pool_h, number});
                 }
             }
