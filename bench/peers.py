@@ -111,16 +111,20 @@ class Worker:
         return float(np.median(answer["seconds"])), answer["cpu_s"] / steps
 
 
-def make_workload(folder, recipe, floatX):
+def make_workload(folder, recipe, floatX, patches=None):
     """Write settings and arrays for the workers.
 
     The patches have no silence and no constant parts: there PyTorch and JAX give other gradients
-    than Theano, whose ties deep_artists keeps.
+    than Theano, whose ties deep_artists keeps. patches: a file of some to take instead.
     """
     rng = np.random.RandomState(0)
     n = N_BATCHES * recipe.batch_size
     y = rng.randint(N_OUT, size=n)
     x = rng.uniform(size=(n, 64, 40)) * rng.uniform(size=(N_OUT, 64, 1))[y]
+    if patches:
+        found = np.load(patches, mmap_mode="r")
+        found = found[np.sort(rng.permutation(len(found))[: 2 * n])]
+        x = found[found.min(axis=1) > 0][:n]
     values = Network(recipe, recipe.batch_size, floatX).values()
     np.savez(Path(folder, "arrays.npz"), x=x.reshape(n, -1).astype(floatX), y=y, **values)
     settings = dict(
@@ -233,6 +237,7 @@ def parse_arguments():
         help="interpreter of theano06, theano105, torch or jax, where it is not "
         "bench/.peers/ENVIRONMENT/bin/python",
     )
+    parser.add_argument("--patches", help="train_x.npy of a set: its patches instead of noise")
     parser.add_argument("--out", help="default: bench/results/peers-....json")
     arguments = parser.parse_args()
     if arguments.device != "cpu":
@@ -257,7 +262,7 @@ def main():
     # As Ctrl-C does: workers that are stopped would stay.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory() as folder:
-        make_workload(folder, recipe, arguments.floatX)
+        make_workload(folder, recipe, arguments.floatX, arguments.patches)
         try:
             workers, left_out = start_workers(arguments, folder, started)
             take_turns(workers, arguments.rounds)

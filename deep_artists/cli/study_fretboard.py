@@ -40,6 +40,11 @@ def add_fretboard(studies):
         help="minibatches of 50 (default: 2000)",
     )
     parser.add_argument("--masked", action="store_true", help="hide parts of the tiles in training")
+    parser.add_argument(
+        "--contrast",
+        action="store_true",
+        help="normalise local contrast, as in 2013, instead of taking the square root",
+    )
     add_study_seed(parser, 2013, "all that is drawn")
     add_strict(parser)
 
@@ -71,6 +76,7 @@ def study_fretboard(arguments):
             n_iterations=arguments.iterations,
             rotate=rotate,
             masked=arguments.masked,
+            contrast=arguments.contrast,
             seed=arguments.seed,
         )
     with stage(seconds, "tiles"):
@@ -144,7 +150,7 @@ def read_tiles(audio_dir, learner):
         labels += segments.labels
         track += [len(x)] * len(middles)
     index = index_labels(labels, 5)
-    report_frames(labels, index, left_out, len(x))
+    report_frames(labels, index, left_out, len(x), what="segments")
     if not (index >= 0).any():
         raise ValueError(f"nothing in {audio_dir} could be used")
     kept = index >= 0
@@ -156,8 +162,9 @@ def draw(out, strings, y):
     from ..data.chords.fingerings import make_fingerings
     from .study_chroma import draw_images
 
-    images = {f"found {i + 1}": strings[i] for i in range(4)}
-    images |= {f"right {i + 1}": make_fingerings()[y[i]] for i in range(4)}
+    some = range(min(4, len(y)))
+    images = {f"found {i + 1}": strings[i] for i in some}
+    images |= {f"right {i + 1}": make_fingerings()[y[i]] for i in some}
     try:
         draw_images(out / "strings.png", images, ("string, high e first", "state"), 2)
     except RuntimeError as error:  # matplotlib is not there

@@ -38,7 +38,6 @@ SLIDES = {  # what is not the default
 # float32 leaves its float64 by as much. With absolute distances a rounding decides the sign of a
 # difference near 0, and each sign is a step of the small biases: 1.2e-3 and 4.8e-2.
 BOUNDS = {"float64": (1e-12, 1e-11), "float32": (1e-5, 5e-5)}
-FORKED = (5e-3, 1e-1)
 
 
 def list_rungs():
@@ -149,7 +148,7 @@ def check_slides(name, floatX):
         192, vocabulary.make_templates(5), floatX=floatX, values=values, **options
     )
     yield "templates", 0, unequal(network.templates.get_value(), recorded["initial.rbf.weights"])
-    bound = FORKED if (name, floatX) == ("rbf-l1", "float32") else BOUNDS[floatX]
+    bound = BOUNDS[floatX]
     yield "initial values", 0, compare_values(network.values(), recorded, "initial", rename_part)
     run = Run(network, x, y)
     yield from follow(run, recorded, bound, rename_part)

@@ -1,6 +1,8 @@
 """Humphrey's fretboard network: whole runs, its fingering templates, its local contrast."""
 
-from ..data.chords import fingerings, pitches
+import numpy as np
+
+from ..data.chords import fingerings, pitches, tiles
 from ..reference import golden
 from ..reference import inputs_humphrey as rule
 from ..systems.chroma import Run
@@ -29,6 +31,7 @@ def list_rungs():
         ),
         Rung("fretboard templates", theano, check_templates),
         Rung("fretboard contrast", "Humphrey's framework, SciPy 0.14.1", check_contrast),
+        Rung("fretboard mask", theano, check_mask),
     ]
 
 
@@ -72,3 +75,9 @@ def check_contrast():
         yield f"contrast {name}", 1e-12, relative(ours, recorded[f"lcn_{name}"])
     silent = pitches.normalise_contrast(0 * recorded["x"], (20, 13))
     yield "contrast of silence", 0, unequal(silent, recorded["lcn_zero"])
+
+
+def check_mask():
+    recorded = golden.load("humphrey/ops-float64.npz")["mask"]
+    ours = tiles.draw_window_mask(np.random.RandomState(11), recorded.shape, n_windows=25)
+    yield "mask", 1e-15, relative(ours, recorded)

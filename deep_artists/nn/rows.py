@@ -4,11 +4,12 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from ..ops.compile import compile_function
+from ..ops.compile import compile_function, cpu_mode
+from ..ops.rewrites import add_narrow_sums
 
 
 def compile_rows(network, x, y, outputs=None):
-    """Compile: rows -> cost before the update that it makes.
+    """Compile: rows -> cost before the update that it makes, sums in their own dtype.
 
     Parameters
     ----------
@@ -30,7 +31,9 @@ def compile_rows(network, x, y, outputs=None):
         network.y: pt.specify_shape(data_y[rows], network.y.type.shape),
     }
     outputs = network.cost if outputs is None else outputs
-    return compile_function([rows], outputs, updates=network.updates(), givens=givens)
+    # Theano 0.6rc3: float32 sums are added up in float32.
+    mode = add_narrow_sums(cpu_mode())
+    return compile_function([rows], outputs, updates=network.updates(), givens=givens, mode=mode)
 
 
 def take_shuffled(rng, n, batch_size):

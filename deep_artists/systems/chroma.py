@@ -7,8 +7,8 @@ lie from the templates of all chords, and training lowers the distance to the ri
     x (batch, 192) -> [Affine 64, tanh] -> Affine 12 -> RBF (batch, chords) -> mean of column y
 
 Regularised by weight decay (L2), sparsity (L1), unit columns or dropout. Fixed octave equivalence
-is `data.pitches.octave_matrix`; the tutorial's programs are in `chroma_tutorial`, and what one does
-with learned chroma today is in `chroma_learner`.
+is `data.chords.pitches.octave_matrix`; the tutorial's programs are in `chroma_tutorial`, and what
+one does with learned chroma today is in `chroma_learner`.
 
 Faithful to the framework, outputs are halved and the distances too: see `nn.masked_layers`, and
 ``halved=False`` here.
@@ -33,7 +33,7 @@ class ChromaNetwork:
     n_in : int
         Bins of a constant-Q frame; the talk's have 192.
     templates : np.ndarray [shape=(chords, n_out)]
-        See `data.chords.make_templates`; n_out is 12.
+        See `data.chords.vocabulary.make_templates`; n_out is 12.
     n_hidden : tuple of int
         Units of the tanh layers before the last: () or (64,).
     floatX : {'float32', 'float64'}
@@ -80,7 +80,9 @@ class ChromaNetwork:
         dropout=0.0,
         halved=True,
     ):
-        self.learning_rate, self.unit_columns = learning_rate, unit_columns
+        # 2013: an input of the function, so that float32 rounds it; a constant would be a double.
+        self.learning_rate = share(learning_rate, floatX, "learning_rate")
+        self.unit_columns = unit_columns
         self.x = pt.TensorType(floatX, (None, n_in))("x")
         self.y = pt.TensorType("int32", (None,))("y")
         self.sizes = (n_in, *n_hidden, templates.shape[1])

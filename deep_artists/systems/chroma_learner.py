@@ -23,7 +23,8 @@ from ..data.chords.vocabulary import (
 )
 from .learner_file import read_learner, write_learner
 
-COMPRESSIONS = {"none": lambda x: x, "sqrt": np.sqrt, "log": lambda x: np.log1p(50 * x)}
+# log1p(50 m), where the frames of m have a length of about 70.
+COMPRESSIONS = {"none": lambda x: x, "sqrt": np.sqrt, "log": lambda x: np.log1p(3500 * x)}
 
 
 class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -39,7 +40,7 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     n_hidden : tuple of int
         Units of tanh layers: () is the matrix of the talk, (64,) its two-layer network.
     compression : {'none', 'sqrt', 'log'}
-        Of the magnitudes; log is log(1 + 50 x).
+        Of the magnitudes; log is log(1 + 3500 x), x of unit length.
     rotate : bool
         Move every example of a minibatch by a random number of semitones, with its label.
     bins_per_octave : int
@@ -118,17 +119,18 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         Raises
         ------
         ValueError
-            If X is negative or not finite, y has another length or an index that is no class, or
-            no frame has a label of the vocabulary.
+            If X is negative or not finite, y has another length or an index that is no class, no
+            frame has a label of the vocabulary, or a parameter is out of range.
         """
         from ..nn.rows import take_shuffled
         from ..ops.compile import compile_function
         from .chroma import ChromaNetwork
 
+        self._check_params()
         X = self._check(X, reset=True)
+        if np.shape(y) != (len(X),):
+            raise ValueError(f"y has shape {np.shape(y)}; ({len(X)},) is needed, a chord a frame")
         index = self._index(y)
-        if len(index) != len(X):
-            raise ValueError(f"y has {len(index)} labels; {len(X)} are needed, one a frame")
         kept = index != UNKNOWN
         self.n_left_out_ = int(np.sum(~kept))
         if not kept.any():
@@ -191,14 +193,15 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         distances = measure_distances(self.transform(X), make_templates(self.n_qualities))
         return self.classes_[distances.argmin(axis=1)]
 
-    def chroma(self, audio, sr=cqt.SR_HZ, hop_length=512, norm=np.inf, tuning=None):
+    def chroma(self, y, sr=cqt.SR_HZ, hop_length=512, norm=np.inf, tuning=None):
         """Return the learned chroma of audio, in the orientation of librosa.
 
         Stands where ``librosa.feature.chroma_cqt(y=y, sr=sr, hop_length=hop_length)`` stood.
+        Silence gives what the biases are, not zeros.
 
         Parameters
         ----------
-        audio : np.ndarray [shape=(n,)], or str or path
+        y : np.ndarray [shape=(n,)], or str or path
             Mono audio, or a sound file, which is read at 22050 Hz.
         sr : int
             Hz, of an array.
@@ -207,7 +210,8 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         norm : float or None
             See `librosa.util.normalize`; None leaves the network's own scale.
         tuning : float or None
-            See `data.cqt.extract_cqt`.
+            See `data.chords.cqt.extract_cqt`; None: estimated. The frames that the command trains
+            on are taken as in tune, 0.
 
         Returns
         -------
@@ -222,13 +226,13 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         import librosa
 
         check_is_fitted(self)
-        if not isinstance(audio, np.ndarray):
-            audio, sr = cqt.read_audio(audio), cqt.SR_HZ
-        chroma = self.transform(cqt.extract_cqt(audio, sr, hop_length, tuning=tuning)).T
+        if not isinstance(y, np.ndarray):
+            y, sr = cqt.read_audio(y), cqt.SR_HZ
+        chroma = self.transform(cqt.extract_cqt(y, sr, hop_length, tuning=tuning)).T
         return chroma if norm is None else librosa.util.normalize(chroma, norm=norm, axis=0)
 
     def annotate(self, audio, sr=cqt.SR_HZ, smooth=9):
-        """Return the chords of audio as segments, see `data.annotations.write_segments`.
+        """Return the chords of audio as segments, see `data.chords.annotations`.
 
         Parameters
         ----------
@@ -239,6 +243,8 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """
         from scipy.ndimage import median_filter
 
+        if smooth < 1 or smooth % 2 == 0:
+            raise ValueError(f"smooth = {smooth}; an odd number of frames is needed")
         if not isinstance(audio, np.ndarray):
             audio, sr = cqt.read_audio(audio), cqt.SR_HZ
         x = self.transform(cqt.extract_cqt(audio, sr))
@@ -275,6 +281,19 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             learner.transform(np.zeros((1, learner.n_features_in_)))
         return learner
 
+    def _check_params(self):
+        if self.bins_per_octave % 12:
+            raise ValueError(
+                f"bins_per_octave = {self.bins_per_octave}; a multiple of 12 is needed"
+            )
+        if self.floatX not in ("float32", "float64"):
+            raise ValueError(f"floatX = {self.floatX!r}; float32 or float64 is needed")
+        if np.ndim(self.n_hidden) != 1:
+            raise ValueError(f"n_hidden = {self.n_hidden!r}; a tuple is needed, as (64,)")
+        for name in ("batch_size", "n_iterations"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}; at least 1 is needed")
+
     @property
     def _n_features_out(self):
         return 12
@@ -288,6 +307,8 @@ class ChromaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _index(self, y):
         """Return the class of every label, given as text or as index."""
         y = np.asarray(y)
+        if y.dtype.kind == "f" and (y == np.rint(y)).all():
+            y = y.astype(int)
         if y.dtype.kind not in "iu":
             return index_labels(y, self.n_qualities)
         n_classes = 12 * self.n_qualities + 1

@@ -226,8 +226,8 @@ class TutorialRun:
 def look_up_templates(index, n_qualities=None, shares=False):
     """Return all templates, and that of every index."""
     if n_qualities is None:
-        n_qualities = max(int(index.max()) // 12, 1)  # 2013: right only where N occurs
-    templates = make_templates(n_qualities, shares)
+        n_qualities = int(index.max()) // 12  # 2013: right only where N occurs
+    templates = make_templates(n_qualities, shares) if n_qualities else np.zeros((0, 12))
     if index.max() >= len(templates):
         raise IndexError(
             f"chord {index.max()} has no template: without any N the qualities are counted as "

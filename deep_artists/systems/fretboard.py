@@ -44,7 +44,7 @@ class FretboardNetwork:
     Parameters
     ----------
     fingerings : np.ndarray [shape=(chords, 9, 6)]
-        See `data.fingerings.make_fingerings`.
+        See `data.chords.fingerings.make_fingerings`.
     geometry : Geometry
     floatX : {'float32', 'float64'}
     seeds : sequence of five int or None
@@ -77,7 +77,8 @@ class FretboardNetwork:
         learning_rate=0.02,
         halved=True,
     ):
-        self.geometry, self.learning_rate = geometry, learning_rate
+        self.geometry = geometry
+        self.learning_rate = share(learning_rate, floatX, "learning_rate")  # an input in 2013
         self.x = pt.TensorType(floatX, (None, 1, *geometry.tile))("x")
         self.y = pt.TensorType("int32", (None,))("y")
         given = {name: share(value, floatX, name) for name, value in (values or {}).items()}

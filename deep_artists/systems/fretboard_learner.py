@@ -4,15 +4,34 @@ import numpy as np
 
 from ..data.chords import cqt
 from ..data.chords.fingerings import make_fingerings, name_frets
-from ..data.chords.tiles import cut_tiles, draw_window_mask, rotate_examples
+from ..data.chords.pitches import normalise_contrast
+from ..data.chords.tiles import N_WINDOWS, cut_tiles, draw_window_mask, rotate_examples
 from ..nn.rows import take_shuffled
 from ..ops.compile import compile_function
 from .fretboard import FULL, SMALL, FretboardNetwork, Geometry
 from .learner_file import read_learner, write_learner
 
-SETTINGS = {  # what audio must become for a geometry: transform, frames around the labelled one
-    "full": dict(geometry=FULL, fmin_hz=27.5, bins_per_octave=24, n_octaves=8, around=(40, 39)),
-    "small": dict(geometry=SMALL, fmin_hz=82.407, bins_per_octave=12, n_octaves=4, around=(8, 7)),
+# What audio must become for a geometry: transform, frames around the labelled one, surroundings of
+# the local contrast; and the learning rate, beyond which it does not learn.
+SETTINGS = {
+    "full": dict(
+        geometry=FULL,
+        fmin_hz=27.5,
+        bins_per_octave=24,
+        n_octaves=8,
+        around=(40, 39),
+        surroundings=(20, 13),
+        learning_rate=0.02,
+    ),
+    "small": dict(
+        geometry=SMALL,
+        fmin_hz=82.407,
+        bins_per_octave=12,
+        n_octaves=4,
+        around=(8, 7),
+        surroundings=(5, 7),
+        learning_rate=0.1,
+    ),
 }
 
 
@@ -24,12 +43,15 @@ class FretboardLearner:
     size : {'small', 'full'}
         The talk's geometry is full: tiles of 80 frames by 192 bins. Small is a twentieth of that,
         on the guitar's four octaves from its low E.
-    learning_rate, batch_size, n_iterations
-        Of plain stochastic gradient descent.
+    learning_rate : float, optional
+        Of plain stochastic gradient descent; the talk's 0.02 for full, 0.1 for small.
+    batch_size, n_iterations : int
     rotate : bool
         Move every tile by a random number of semitones, with its chord.
     masked : bool
-        Hide small windows of every tile, see `data.tiles.draw_window_mask`.
+        Hide small windows of every tile, see `data.chords.tiles.draw_window_mask`.
+    contrast : bool
+        Normalise the local contrast of the transform, as in 2013, instead of its square root.
     floatX : {'float32', 'float64'}
     seed : int
 
@@ -42,18 +64,22 @@ class FretboardLearner:
     def __init__(
         self,
         size="small",
-        learning_rate=0.1,
+        learning_rate=None,
         batch_size=50,
         n_iterations=2000,
         rotate=False,
         masked=False,
+        contrast=False,
         floatX="float32",
         seed=0,
     ):
         if size not in SETTINGS:
             raise ValueError(f"size = {size!r}; one of {[*SETTINGS]} is needed")
+        if learning_rate is None:
+            learning_rate = SETTINGS[size]["learning_rate"]
         self.size, self.learning_rate, self.batch_size = size, learning_rate, batch_size
         self.n_iterations, self.rotate, self.masked = n_iterations, rotate, masked
+        self.contrast = contrast
         self.floatX, self.seed = floatX, seed
         self.values, self.losses = None, []
 
@@ -71,7 +97,10 @@ class FretboardLearner:
             n_octaves=about["n_octaves"],
             bins_per_octave=about["bins_per_octave"],
         )
-        x = np.sqrt(x / (x.max() or 1))
+        if self.contrast:
+            x = normalise_contrast(x, about["surroundings"])
+        else:
+            x = np.sqrt(x / (x.max() or 1))
         return cut_tiles(x, np.arange(len(x)) if frames is None else frames, *about["around"])
 
     def fit(self, x, y):
@@ -97,13 +126,9 @@ class FretboardLearner:
                 shifts = rng.randint(-12, 13, size=len(rows))
                 some_x, some_y = rotate_examples(some_x, some_y, shifts, 5, bins["bins_per_octave"])
             if self.masked:
-                n = 250 * some_x[0].size // (80 * 192)
-                some_x = (
-                    some_x
-                    * np.stack([draw_window_mask(rng, self.geometry.tile, n) for _ in rows])[
-                        :, None
-                    ]
-                )
+                n = N_WINDOWS * some_x[0].size // (80 * 192)
+                masks = [draw_window_mask(rng, self.geometry.tile, n) for _ in rows]
+                some_x = some_x * np.stack(masks)[:, None]
             self.losses.append(float(train(some_x.astype(self.floatX), some_y)))
         self.values = network.values()
         if not np.isfinite(self.losses).all():
@@ -155,7 +180,8 @@ class FretboardLearner:
 
     def save(self, path):
         """Write the model as .npz, without pickle."""
-        write_learner(path, "fretboard", {"size": self.size, "floatX": self.floatX}, self.values)
+        about = {"size": self.size, "floatX": self.floatX, "contrast": self.contrast}
+        write_learner(path, "fretboard", about, self.values)
 
     @classmethod
     def load(cls, path):
@@ -167,7 +193,7 @@ class FretboardLearner:
             If the file is damaged or holds something else.
         """
         with read_learner(path, "fretboard") as (about, arrays):
-            learner = cls(about["size"], floatX=about["floatX"])
+            learner = cls(about["size"], floatX=about["floatX"], contrast=about["contrast"])
             expected = learner._build((0,) * 5).values()
             if {n: a.shape for n, a in arrays.items()} != {n: a.shape for n, a in expected.items()}:
                 raise ValueError("its arrays are not those of the network")

@@ -13,9 +13,11 @@ FORMAT = 1
 
 def write_learner(path, kind, about, arrays):
     """Write the arrays of a learner, and what else made it, under a temporary name first."""
-    about = {"format": FORMAT, "kind": kind, **about}
+    about = {"format": FORMAT, "kind": kind, **about}  # NumPy's numbers among it
     with new_file(path) as file:
-        np.savez(file, about=np.array(json.dumps(about)), **arrays)
+        np.savez(
+            file, about=np.array(json.dumps(about, default=lambda value: value.item())), **arrays
+        )
 
 
 @contextmanager

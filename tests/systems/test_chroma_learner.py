@@ -103,7 +103,8 @@ def test_the_first_chord_counts_and_unknown_ones_are_left_out():
     [
         (lambda X, y: (-X, y), "negative"),
         (lambda X, y: (np.where(X > 0, np.nan, X), y), "NaN"),
-        (lambda X, y: (X, y[:-1]), "labels"),
+        (lambda X, y: (X, y[:-1]), "a chord a frame"),
+        (lambda X, y: (X, None), "a chord a frame"),
         (lambda X, y: (X, np.full(len(y), 99)), "-1 to 24"),
         (lambda X, y: (X, np.full(len(y), "X")), "no frame has a label"),
     ],
@@ -111,6 +112,29 @@ def test_the_first_chord_counts_and_unknown_ones_are_left_out():
 def test_bad_frames_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         ChromaLearner(n_qualities=2, n_iterations=1).fit(*change(*make_frames()))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bins_per_octave": 20},
+        {"floatX": "float16"},
+        {"n_hidden": 64},
+        {"batch_size": 0},
+        {"n_iterations": -1},
+    ],
+)
+def test_bad_parameters_are_refused_by_name(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        ChromaLearner(n_qualities=2, **options).fit(*make_frames())
+
+
+def test_whole_numbers_may_be_floats_and_parameters_numpy_s_own(tmp_path):
+    X, y = make_frames()
+    index = vocabulary.index_labels(y, 2).astype(float)
+    learner = ChromaLearner(2, n_iterations=np.int64(2), learning_rate=np.float32(0.125))
+    learner.fit(X, index).save(tmp_path / "model.npz")
+    assert ChromaLearner.load(tmp_path / "model.npz").learning_rate == 0.125
 
 
 def test_silence_stays_finite():

@@ -8,7 +8,7 @@ from deep_artists.data.chords import fingerings, pitches, tiles, vocabulary
 from deep_artists.evidence import check_fretboard
 from deep_artists.nn import masked_layers
 from deep_artists.ops.max_pool import fill_windows, max_pool_2d
-from deep_artists.systems.fretboard import SMALL, FretboardNetwork
+from deep_artists.systems.fretboard import SMALL, FretboardNetwork, Geometry
 
 TEMPLATES = fingerings.make_fingerings()
 
@@ -29,6 +29,7 @@ def test_the_recorded_runs_are_followed(name, floatX):
 def test_templates_and_contrast_are_those_recorded():
     assert failures(check_fretboard.check_templates) == set()
     assert failures(check_fretboard.check_contrast) == set()
+    assert failures(check_fretboard.check_mask) == set()
 
 
 # --- broken on purpose ---
@@ -117,10 +118,32 @@ def test_a_mask_hides_windows():
     mask = tiles.draw_window_mask(np.random.RandomState(0), (80, 192))
     assert mask.shape == (80, 192) and 0 <= mask.min() < 1e-12 and mask.max() == 1
     assert 0.2 < np.mean(mask < 1) < 0.45  # 250 windows of 27 cells, overlapping
-    one = tiles.draw_window_mask(np.random.RandomState(2), (40, 40), n_windows=1)
+    one = tiles.draw_window_mask(np.random.RandomState(0), (40, 40), n_windows=1)
     rows, columns = np.nonzero(one < 1)
     assert np.ptp(rows) == 8 and np.ptp(columns) == 2
     assert one[rows[0], columns[0]] == pytest.approx(0.4606, abs=1e-4)
+
+
+def test_partial_windows_count():
+    """Maps of odd lengths, which the recorded networks do not have."""
+    geometry = Geometry((17, 26), ((3, 4, 5), (4, 3, 4)), (2, 3), 10)
+    network = FretboardNetwork(TEMPLATES, geometry, "float64", seeds=range(5))
+    x = np.random.RandomState(0).uniform(size=(2, 1, 17, 26))
+    values, output = network.values(), x
+    for i in range(2):
+        W, b = values[f"conv{i}_W"], values[f"conv{i}_b"]
+        windows = np.lib.stride_tricks.sliding_window_view(output, W.shape[2:], (2, 3))
+        z = np.einsum("nmrcij,fmij->nfrc", windows, W[:, :, ::-1, ::-1])
+        z = 0.5 * np.tanh(z + b[:, None, None])
+        rows, columns = (range(0, n, k) for n, k in zip(z.shape[2:], geometry.poolsize))
+        pooled = [[z[:, :, r : r + 2, c : c + 3].max((2, 3)) for c in columns] for r in rows]
+        output = np.transpose(pooled, (2, 3, 0, 1))
+    flat = output.reshape(2, -1)
+    hidden = 0.5 * np.tanh(flat @ values["affine2_W"] + values["affine2_b"])
+    z = np.einsum("ni,sik->nks", hidden, values["strings_W"]) + values["strings_b"].T
+    expected = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    strings = network.strings.eval({network.x: x}, mode="FAST_COMPILE")
+    np.testing.assert_allclose(strings, expected, rtol=1e-12)
 
 
 def test_silence_has_no_contrast():

@@ -26,11 +26,13 @@ def test_study_chroma_writes_its_table_model_and_plots(chroma_run, capsys):
         "librosa.feature.chroma_cqt",
         "fixed",
         "learned",
-        "learned, rotated",
+        "a tenth, learned",
+        "a tenth, rotated",
+        "root, fixed",
+        "root, learned",
+        "root, two layers",
         "log, fixed",
         "log, learned",
-        "log, learned, rotated",
-        "log, two layers",
     ]
     loss = {row["chroma"]: row.get("loss") for row in results["rows"]}
     assert loss["learned"] < loss["fixed"] and results["left_out"] == []
@@ -56,7 +58,18 @@ def test_study_chroma_of_a_folder_reports_what_it_leaves_out(chroma_run, tmp_pat
     assert main(arguments) == 1
     printed = capsys.readouterr()
     assert "left out track-003.flac" in printed.err and "1 of 3 files left out" in printed.err
-    assert "learned, rotated" in printed.out
+    assert "a tenth, rotated" in printed.out
+
+
+def test_study_chroma_tests_on_tracks_of_the_vocabulary_only(chroma_run, tmp_path, capsys):
+    """Whichever tracks are drawn for the test, the two that can be used make one each."""
+    for path in sorted((chroma_run / "corpus").iterdir()):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "track-002.lab").write_text("0 50 C:sus4\n")
+    arguments = ["study", "chroma", str(tmp_path), "--iterations", "1", "--out"]
+    for seed in "01":
+        assert main([*arguments, str(tmp_path / seed), "--seed", seed]) == 0
+    assert "outside the vocabulary: C:sus4" in capsys.readouterr().err
 
 
 def test_study_chroma_without_matplotlib_and_mir_eval_goes_on(

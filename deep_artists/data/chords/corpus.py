@@ -88,7 +88,7 @@ def synthesise_chord(pitches, rng, duration_s=CHORD_S, sr=SR_HZ):
     y = np.zeros(len(t))
     for pitch, amplitude in pitches:
         hz = 440 * 2 ** ((pitch + detuning - 69) / 12)
-        decay, damping = rng.uniform(0.3, 0.8), rng.uniform(0.2, 2.0)
+        decay = rng.uniform(0.3, 0.8)
         ratios = np.arange(N_HARMONICS)
         weights = decay**ratios * np.exp(2j * np.pi * rng.uniform(size=N_HARMONICS))
         weights[(ratios + 1) * hz > 0.45 * sr] = 0
@@ -96,7 +96,7 @@ def synthesise_chord(pitches, rng, duration_s=CHORD_S, sr=SR_HZ):
         total = np.zeros(len(t), complex)
         for weight in weights[::-1]:
             total = (total + weight) * z
-        y += amplitude * np.exp(-damping * t) * total.imag
+        y += amplitude * total.imag
     level = np.sqrt(np.mean(y**2)) or 1.0
     y += level * 10 ** (-rng.uniform(0, 20) / 20) * rng.normal(size=len(t))
     fade = np.minimum(1, np.minimum(t, t[-1] - t) / FADE_S)

@@ -68,16 +68,15 @@ def draw_window_mask(rng, shape, n_windows=N_WINDOWS, window=WINDOW):
     -------
     np.ndarray [shape=shape]
         1 outside the windows, and 1 - Gaussian in each: 0 at its centre, its standard deviation
-        half its length. A window may lie partly outside; where windows overlap, their factors
-        multiply.
+        half its length. A window may lie partly or wholly outside; where windows overlap, their
+        factors multiply.
     """
-    padded = np.ones([n + k - 1 for n, k in zip(shape, window)])
+    padded = np.ones([n + 2 * k for n, k in zip(shape, window)])
     hidden = np.ones(())
     for k in window:
         distance = np.arange(k) - (k - 1) / 2
         hidden = np.multiply.outer(hidden, np.exp(-0.5 * (distance / (0.5 * k)) ** 2))
-    for _ in range(n_windows):
-        i, j = (int(rng.uniform(0, n)) for n in shape)
+    for corner in rng.uniform(size=(n_windows, 2)):
+        i, j = (int(u * (n + k)) for u, n, k in zip(corner, shape, window))
         padded[i : i + window[0], j : j + window[1]] *= 1 - hidden
-    first = [(k - 1) // 2 for k in window]
-    return padded[first[0] : first[0] + shape[0], first[1] : first[1] + shape[1]]
+    return padded[window[0] : window[0] + shape[0], window[1] : window[1] + shape[1]]
