@@ -89,7 +89,7 @@ def study_chroma(arguments):
     print(
         "dot: % of the chords, without N, whose template has the largest dot product;\n"
         "distance: % of all with the nearest template; loss: mean squared distance to the\n"
-        "template; FWRR, AICA: the nearest by frames and by qualities; majmin, triads: mir_eval's;\n"
+        "template; FWRR, AICA: the nearest by frames and by qualities; majmin, triads: mir_eval;\n"
         "a tenth: learned from a tenth of the tracks; rotated: every frame with its chord."
     )
     learners["learned"].save(out / "model.npz")

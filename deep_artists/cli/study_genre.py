@@ -8,7 +8,10 @@ from itertools import zip_longest
 
 from .options import add_floatX, add_out, add_strict, add_study_seed
 
-RATES = {"sigmoid": 0.1, "relu": 0.001}
+RATES = {"sigmoid": 0.1, "relu": 0.003}
+RELU_BOUND = (
+    0.1  # of its initial weights: from the wide ones of 2014 raw magnitudes kill most units
+)
 HF_BATCH, HF_BATCHES = 500, 20  # frames of a minibatch, minibatches of curvature
 
 
@@ -58,7 +61,8 @@ def add_genre(studies):
             type=float,
             default=rate,
             metavar="RATE",
-            help=f"learning rate of the {activation} net (default: {rate})",
+            help=f"learning rate of the {activation} net (default: {rate})"
+            + f"; it starts from weights in -{RELU_BOUND} .. {RELU_BOUND}" * (activation == "relu"),
         )
     parser.add_argument(
         "--standardise",
@@ -92,8 +96,11 @@ def study_genre(arguments):
 
     out, seconds = make_folder(arguments.out), {}
     embedded = arguments.audio_dir is None
-    n_epochs = arguments.epochs or (30 if embedded else 200)
-    n_updates = arguments.updates or (15 if embedded else 100)
+    n_epochs, n_updates = arguments.epochs, arguments.updates
+    if n_epochs is None:
+        n_epochs = 30 if embedded else 200
+    if n_updates is None:
+        n_updates = 15 if embedded else 100
     if min(n_epochs, n_updates, arguments.hidden, arguments.trees) < 1:
         raise ValueError("--epochs, --updates, --hidden and --trees: at least 1 is needed")
     window = "hann" if arguments.standardise else None
@@ -106,6 +113,7 @@ def study_genre(arguments):
         spectra = extract_spectra(folder, names, out / "spectra.f32", window, arguments.jobs, tell)
         if spectra.failed:
             tell(f"{len(spectra.failed)} of {len(names)} files left out")
+        check_lengths(spectra)
     parts = drop_failed(parts, spectra.failed)
     genres = sorted({track.artist for part in parts for track in part})
     labels = np.array([genres.index(track.artist) for part in parts for track in part])
@@ -163,7 +171,7 @@ def list_tracks(arguments, out):
 
     import numpy as np
 
-    from ..data.spectra import find_genres, read_lists
+    from ..data.spectra import find_genres, find_silent_genres, read_lists
     from ..data.tracks import SPLITS, Track, split_tracks
 
     second, left_out = None, []
@@ -180,8 +188,10 @@ def list_tracks(arguments, out):
         tracks = [Track(name, row["instrument"], name) for name, row in sorted(described.items())]
     else:
         folder, tracks = find_genres(arguments.audio_dir)
+        left_out = find_silent_genres(folder, tracks)
     if arguments.lists:
-        parts, left_out = read_lists(arguments.lists, tracks)
+        parts, unknown = read_lists(arguments.lists, tracks)
+        left_out += unknown
     else:
         split = split_tracks(tracks, arguments.seed)
         parts = [sorted(split[name]) for name in SPLITS]
@@ -202,6 +212,19 @@ def drop_failed(parts, failed):
             "each needs at least 1"
         )
     return parts
+
+
+def check_lengths(spectra):
+    """Say how many tracks are too short for a window; refuse where all are."""
+    import numpy as np
+
+    from ..systems.genre_features import WINDOW
+
+    short = int(np.sum(np.diff(spectra.ends, prepend=0) <= WINDOW))
+    if short == len(spectra.names):
+        raise ValueError(f"no track has more than {WINDOW} frames; features need so many")
+    if short:
+        tell(f"{short} tracks have no more than {WINDOW} frames: forests count them as wrong")
 
 
 def cut_sets(spectra, labels, parts, n_genres):
@@ -235,29 +258,32 @@ def train_network(arguments, options, train, valid, n_genres, scaling, n_epochs,
     import numpy as np
 
     from ..nn.batches import Batches
-    from ..systems.genre import N_IN, Network
+    from ..systems.genre import N_IN, Network, draw_values
     from ..systems.genre_train import train_hessian_free, train_sgd
 
     options = dict(options)
     learning_rate = options.pop("learning_rate")
-    network = Network(
-        N_IN, [arguments.hidden] * 3, n_genres, floatX=arguments.floatX, scaling=scaling, **options
-    )
+    n_hidden = [arguments.hidden] * 3
+    if options["activation"] == "relu":
+        rng = np.random.RandomState(arguments.seed)
+        options["values"] = draw_values(rng, (N_IN, *n_hidden, n_genres), RELU_BOUND)
+    network = Network(N_IN, n_hidden, n_genres, floatX=arguments.floatX, scaling=scaling, **options)
     rng = np.random.RandomState(arguments.seed)
     if learning_rate is None:
         sets = [
             Batches(*train, HF_BATCH, rng),
-            Batches(*train, HF_BATCH, rng, HF_BATCHES),
+            Batches(*train, HF_BATCH, rng, min(HF_BATCHES, -(-len(train[0]) // HF_BATCH))),
             Batches(*valid, HF_BATCH, rng),
         ]
         history = train_hessian_free(network, *sets, n_updates=n_updates, say=tell)
     else:
         sets = [Batches(*some, 20, rng) for some in (train, valid)]
         history = train_sgd(network, *sets, learning_rate, n_epochs, say=tell)
-    if history.best is None:
+    best = history.best
+    if best is None or not all(np.isfinite(value).all() for value in best.values()):
         raise ValueError(
-            f"{options['activation']}: no finite validation; the net diverged, try a "
-            "lower learning rate"
+            f"{options['activation']}: the net diverged; try a lower learning rate "
+            f"(--rate-{options['activation']})"
         )
     network.set_values(history.best)
     finite = [
@@ -369,7 +395,7 @@ def draw_curves(curves, path):
         for name, curve in curves.items():
             n = range(1, len(curve["valid_cost"]) + 1)
             for axes, x in zip(grid, (n, curve["seconds"])):
-                axes.plot(x, curve["valid_cost"], linewidth=1, label=name)
+                axes.plot(x, curve["valid_cost"], ".-", markersize=3, linewidth=1, label=name)
         grid[0].set(xlabel="epochs or updates", ylabel="validation cost")
         grid[1].set(xlabel="seconds", xscale="log")
         grid[1].legend()

@@ -241,14 +241,22 @@ def find_genres(folder):
     return folder, tracks
 
 
+def find_silent_genres(folder, tracks):
+    """Return the folders beside those of the genres that hold no sound file: (name, reason)."""
+    heard = {track.name.split("/")[0] for track in tracks}
+    folders = sorted(path.name for path in Path(folder).iterdir() if path.is_dir())
+    return [(f"{name}/", "no sound files") for name in folders if name not in heard]
+
+
 def read_lists(paths, tracks):
     """Return the tracks that each list names, and the lines that name none.
 
     Parameters
     ----------
     paths : list of path
-        Text files of a name a line, such as ``blues/blues.00012.wav``. What counts is the folder,
-        where it is given, and the name without its suffix, so that a list of .wav serves .au.
+        UTF-8 text files of a name a line, such as ``blues/blues.00012.wav``. What counts is the
+        folder, where it is given, and the name without a sound file's suffix, so that a list of
+        .wav serves .au.
     tracks : list of data.tracks.Track
 
     Returns
@@ -259,22 +267,35 @@ def read_lists(paths, tracks):
     Raises
     ------
     ValueError
-        If a track is in two lists, or a list names no track at all.
+        If a track is in two lists, a list names no track at all or is no text, or a name without
+        folder fits several.
     """
     by_stem = {}
     for track in tracks:
         path = Path(track.name)
         for key in (path.stem, f"{path.parent.name}/{path.stem}"):
-            by_stem.setdefault(key, track)
+            by_stem.setdefault(key, []).append(track)
     lists, left_out, seen = [], [], {}
     for path in paths:
         found = []
-        for line in filter(None, map(str.strip, Path(path).read_text().splitlines())):
-            stem, parent = Path(line).stem, Path(line).parent.name
-            track = by_stem.get(f"{parent}/{stem}" if parent else stem)
-            if track is None:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: no text file of names ({error})") from error
+        for line in filter(None, map(str.strip, text.splitlines())):
+            name = Path(line.replace("\\", "/"))
+            stem = name.stem if name.suffix.lower() in AUDIO_SUFFIXES else name.name
+            parent = name.parent.name
+            fitting = by_stem.get(f"{parent}/{stem}" if parent else stem, [])
+            if not fitting:
                 left_out.append((line, f"no such sound file, in {path}"))
-            elif seen.setdefault(track.name, path) != path:
+                continue
+            track, *others = fitting
+            if others:
+                raise ValueError(
+                    f"{path}: {line} may be {track.name} or {others[0].name}; name the folder too"
+                )
+            if seen.setdefault(track.name, path) != path:
                 raise ValueError(
                     f"{track.name} is in {seen[track.name]} and in {path}; a track "
                     "may be in one list only"

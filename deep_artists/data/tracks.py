@@ -323,7 +323,9 @@ def split_tracks(tracks, seed):
     for i in rng.permutation(len(tracks)):
         splits[part[tracks[i].group]].append(tracks[i])
     if len({track.artist for track in splits["train"]}) < 2:
-        raise ValueError(f"train holds 1 artist of {len(artists)}; add tracks of every artist")
+        raise ValueError(
+            f"train holds 1 label of {len(artists)}; add tracks of every artist or genre"
+        )
     return splits
 
 

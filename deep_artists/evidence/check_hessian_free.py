@@ -112,9 +112,14 @@ def check_curvature(run):
     ours = functions.product(list(cg), v) + 0.1 * v
     # Products of one pass, as the network's. Measured: 1e-15.
     yield "(G + 0.1) v", 1e-13, relative(ours[-len(recorded["Gv"]) :], recorded["Gv"])
-    n = len(recorded["lambda_"])
-    steps, first = [], None
-    for u in range(1, n + 1):
+    yield from check_single_updates(run, recorded, network, (train, cg, valid), options)
+
+
+def check_single_updates(run, recorded, network, sets, options):
+    """Every update by itself, from where the recorded one started."""
+    train, cg, valid = sets
+    found = []
+    for u in range(1, len(recorded["lambda_"]) + 1):
         if f"cg_start_{u}" in recorded:
             set_recorded(network, recorded, u - 1)
             cg.starts, cg.position = [int(i) for i in recorded[f"cg_items_{u}"]], 0
@@ -122,17 +127,25 @@ def check_curvature(run):
         elif u > 1:
             break
         options["lambda_"] = float(recorded["lambda_"][u - 1])
-        found = []
         train_hessian_free(network, train, cg, valid, 1, found.append, **options)
-        first = first or found[0]
-        if f"step_{u}" in recorded:
-            steps.append(relative(found[0].step, recorded[f"step_{u}"]))
     kept = recorded["gradient_1"]
-    yield "first gradient", 1e-13, relative(first.gradient[-len(kept) :], kept)
-    if steps:
-        # CG drifts by rounding. Measured: hf-global 7e-15, hf-linear 9e-12 to 6e-11, hf-output
-        # 2e-7; another section or damping gives 1e-1.
-        yield "median of the single steps", 1e-5, float(np.median(steps))
+    yield "first gradient", 1e-13, relative(found[0].gradient[-len(kept) :], kept)
+    before = np.array([update.before_cost for update in found])
+    yield "costs before", 1e-13, relative(before, recorded["before_cost"][: len(found)])
+    # CG drifts by rounding, in the first of its candidates little. Measured: 8e-16 (hf-global),
+    # 3e-14 (hf-linear), 1e-13 (hf-full), 2e-8 (hf-output).
+    costs = [np.array(update.cg_costs[:5]) for update in found]
+    theirs = [recorded[f"cg_costs_{u}"][:5] for u in range(1, len(found) + 1)]
+    yield "first candidates", 1e-6, max(map(relative, costs, theirs))
+    counts = np.array([update.cg_iterations for update in found])
+    most = np.abs(counts - recorded["cg_iterations"][: len(found)]).max()
+    yield "CG iterations", int(run == "hf-output"), int(most)
+    if "step_1" in recorded:
+        # Measured: 9.8e-11 (hf-global), 3.5e-8 (hf-linear), 8.6e-5 (hf-output); another section or
+        # damping gives 1e-1.
+        bound = {"hf-global": 1e-8, "hf-linear": 1e-5, "hf-output": 1e-3}[run]
+        steps = [relative(update.step, recorded[f"step_{u}"]) for u, update in enumerate(found, 1)]
+        yield "steps", bound, max(steps)
 
 
 def choose_section(network, name):

@@ -21,7 +21,7 @@ class Batches:
     rng : np.random.RandomState
         Of the shuffling; sets that share one are shuffled in turn.
     number : int, optional
-        Minibatches of one pass; all if not given.
+        Minibatches of one pass, which begins again where the list ends; all if not given.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Batches:
             raise ValueError(f"batch_size = {batch_size}; at least 1 is needed")
         self.x, self.y, self.batch_size, self.rng = np.asarray(x), np.asarray(y), batch_size, rng
         self.starts = list(range(0, len(x), batch_size))
-        self.number = len(self.starts) if number is None else min(number, len(self.starts))
+        self.number = len(self.starts) if number is None else number
         self.position = 0
         rng.shuffle(self.starts)
 

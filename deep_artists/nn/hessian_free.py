@@ -98,7 +98,7 @@ def hessian_free(
     global_backtracking=False,
     cg_start=None,
 ):
-    """Minimise a cost by Hessian-free updates, without end: take as many as are wanted.
+    """Minimise a cost by Hessian-free updates: an iterator without end, take as many as are wanted.
 
     Parameters
     ----------
@@ -128,10 +128,11 @@ def hessian_free(
     cg_start : np.ndarray, optional
         Where the first CG starts, flat; 0 if not given.
 
-    Yields
-    ------
-    Update
-        After each. A step is taken even if it raises the cost.
+    Returns
+    -------
+    iterator of Update
+        One after each update, and compiled when this returns. A step is taken even if it raises the
+        cost; at a minimum it is 0.
 
     Notes
     -----
@@ -164,6 +165,14 @@ def hessian_free(
         params,
     )
     x = functions.zeros() if cg_start is None else cg_start
+    search = preconditioned, max_cg_iterations, global_backtracking
+    return take_updates(functions, x, gradient_set, cg_set, lambda_, *search)
+
+
+def take_updates(
+    functions, x, gradient_set, cg_set, lambda_, preconditioned, max_cg_iterations, best_of_all
+):
+    """Yield an Update after each; see `hessian_free`, which compiles the functions."""
     while True:
         costs, gradient = functions.gradient(gradient_set)
         gradient_set.advance()
@@ -172,11 +181,11 @@ def hessian_free(
         x, cg_iterations, candidates = minimise_model(
             product, -gradient, start, M, partial(functions.cost_at, cg_set), max_cg_iterations
         )
-        after_cost, step, backtracked_to = backtrack(candidates, global_backtracking)
+        after_cost, step, backtracked_to = backtrack(candidates, best_of_all)
         predicted = np.dot(step, gradient + 0.5 * functions.product(cg_set, step))
         before_cost = functions.mean_cost(cg_set)
         functions.move(step)
-        rho = (after_cost - before_cost) / predicted
+        rho = (after_cost - before_cost) / predicted if predicted else 1.0  # no step
         used = lambda_
         if rho < BAD_RHO:
             lambda_ *= DAMPING
@@ -221,7 +230,7 @@ def minimise_model(product, b, x, M, measure, max_iterations):
     x : np.ndarray
     iterations : int
         Stops where, of the last k = max(10, iterations // 10), each lowered the value by less
-        than 0.05 % on average (Martens' criterion).
+        than 0.05 % on average (Martens' criterion), or x is the minimum exactly.
     candidates : list of (cost, x, iteration)
         Those that were measured; iterations count from 1.
 
@@ -236,6 +245,8 @@ def minimise_model(product, b, x, M, measure, max_iterations):
     d = M * r
     rMr = np.dot(r, d)
     values, candidates = [], []
+    if not rMr:  # x is the minimum
+        return x, 0, [(measure(x), x, 0)]
     for i in range(1, max_iterations + 1):
         Bd = product(d)
         alpha = rMr / np.dot(d, Bd)
@@ -244,8 +255,10 @@ def minimise_model(product, b, x, M, measure, max_iterations):
         s = M * r
         rMr, before = np.dot(r, s), rMr
         d = s + (rMr / before) * d
-        if i >= math.ceil(SPACING ** len(candidates)):
+        if not rMr or i >= math.ceil(SPACING ** len(candidates)):
             candidates.append((measure(x), x, i))
+        if not rMr:  # B x = b exactly: there is no direction left
+            break
         values.append(-0.5 * np.dot(x, r + b))
         k = max(10, i // 10)
         if i > k and values[-1] < 0:

@@ -90,7 +90,7 @@ class Network:
             raise ValueError(
                 f"activation = {activation!r}; one of {', '.join(ACTIVATIONS)} is needed"
             )
-        rates = list(dropout_rates or [])
+        rates = [] if dropout_rates is None else list(dropout_rates)
         if rates and (len(rates) != len(n_hidden) or not all(0 <= rate < 1 for rate in rates)):
             raise ValueError(
                 f"dropout_rates = {rates}; {len(n_hidden)} of at least 0 and below 1 "
@@ -107,14 +107,15 @@ class Network:
         rng = np.random.RandomState(seed)
         self.stream_seed = int(rng.randint(1024))  # 2014: the first draw is the dropout's seed
         values = values or draw_values(rng, self.sizes)
-        self.params = {name: share(value, floatX, name) for name, value in values.items()}
+        names = [f"{part}{i}" for part in "Wb" for i in range(len(self.sizes) - 1)]
+        self.params = {name: share(values[name], floatX, name) for name in names}
 
         *self.hidden, self.lin_output = self.apply(self.x)
         self.output = sigmoid(self.lin_output)
         self.test_cost = crossentropy(self.lin_output, self.y)
         self.cost = crossentropy(self.apply(self.x, self.masks)[-1], self.y)
         wrong = pt.neq(pt.argmax(self.lin_output, axis=1), pt.argmax(self.y, axis=1))
-        self.errors = pt.mean(wrong, dtype=floatX)
+        self.errors = pt.mean(wrong, dtype="float64")  # 2014: in float32 too
 
     def apply(self, x, masks=()):
         """Return the hidden layers' outputs and, last, that of the linear layer."""
@@ -147,12 +148,16 @@ class Network:
             p.set_value(np.asarray(values[name], p.dtype))
 
 
-def draw_values(rng, sizes):
-    """Return initial values, float64: every W drawn in the layers' order, every b zero."""
+def draw_values(rng, sizes, bound=None):
+    """Return initial values, float64: every W drawn in the layers' order, every b zero.
+
+    bound : float, optional
+        Of every W; 4 sqrt(6 / (n_in + n_out)), as in 2014, if not given.
+    """
     values = {}
     for i, (n_in, n_out) in enumerate(zip(sizes, sizes[1:])):
-        bound = 4 * np.sqrt(6.0 / (n_in + n_out))
-        values[f"W{i}"] = rng.uniform(low=-bound, high=bound, size=(n_in, n_out))
+        most = 4 * np.sqrt(6.0 / (n_in + n_out)) if bound is None else bound
+        values[f"W{i}"] = rng.uniform(low=-most, high=most, size=(n_in, n_out))
     return values | {f"b{i}": np.zeros(n_out) for i, n_out in enumerate(sizes[1:])}
 
 

@@ -24,7 +24,7 @@ def cut_windows(h):
 
     Returns
     -------
-    np.ndarray [shape=(windows, 2 * units), dtype=float64]
+    np.ndarray [shape=(windows, 2 * units)], dtype of `h`
         Windows start at 0, 100, .. before frames - 200: 11 of 1290 frames, none of 200. (2014: the
         reproduction leaves a window out that ends with the last frame.)
 
@@ -34,11 +34,9 @@ def cut_windows(h):
     [[1.0, 0.0], [1.0, 0.0]]
     """
     starts = range(0, len(h) - WINDOW, WINDOW_HOP)
-    rows = [
-        np.concatenate([w.mean(axis=0, dtype=np.float64), w.std(axis=0, dtype=np.float64)])
-        for w in (h[i : i + WINDOW] for i in starts)
-    ]
-    return np.array(rows).reshape(len(rows), 2 * h.shape[1])
+    windows = (h[i : i + WINDOW] for i in starts)
+    rows = [np.concatenate([w.mean(axis=0), w.std(axis=0)]) for w in windows]
+    return np.array(rows, h.dtype).reshape(len(rows), 2 * h.shape[1])
 
 
 def vote(labels, n_classes):

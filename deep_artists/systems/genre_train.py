@@ -25,7 +25,11 @@ def anneal(learning_rate, epoch, begin=1):
 
 
 def decay(learning_rate, epoch):
-    """Return the rate after an epoch, counted from 1: the first over 1.2 ** epoch, or 0.01."""
+    """Return the rate after an epoch, counted from 1: the first over 1.2 ** epoch, or 0.01.
+
+    >>> [round(decay(0.1, epoch), 4) for epoch in (1, 2, 20)]
+    [0.0833, 0.0694, 0.01]
+    """
     return max(learning_rate / 1.2**epoch, 0.01)
 
 
@@ -238,6 +242,6 @@ def record_validation(network, history, costs, errors, value, least, start):
     history.valid_costs.append(costs)
     history.valid_errors.append(errors)
     if value < least:
-        history.best, least = network.values(), value
+        history.best, least = network.values(), float(value)
     history.seconds.append(time.perf_counter() - start)
     return least

@@ -6,6 +6,7 @@ import textwrap
 import warnings
 
 import numpy as np
+import pytensor
 import pytensor.tensor as pt
 import pytest
 import soundfile
@@ -20,7 +21,7 @@ from deep_artists.nn.dropout import draw_binary
 from deep_artists.nn.hessian_free import hessian_free
 from deep_artists.systems import genre
 from deep_artists.systems.genre_features import judge_by_forest
-from deep_artists.systems.genre_train import train_hessian_free
+from deep_artists.systems.genre_train import train_hessian_free, train_sgd
 
 
 def find_failures(check, *arguments):
@@ -156,6 +157,43 @@ def test_hessian_free_trains_the_artist_network():
     first, second = next(updates), next(updates)
     assert second.after_cost < 0.5 * first.before_cost
     assert 0.75 < first.rho < 1.25  # the model of the cost foretells its fall
+
+
+@pytest.mark.parametrize("start", [0.0, 2.0])
+def test_hessian_free_stops_at_a_minimum(start):
+    """From 0 one step of CG is exact; from 2 the gradient is 0, and so is the step."""
+    w = pytensor.shared(np.array([start]), shape=(1,))
+    x, y = pt.dmatrix(), pt.dvector()
+    data = np.array([[1.0], [2.0]])
+    sets = [Batches(data, 2 * data[:, 0], 2, np.random.RandomState(0)) for _ in range(2)]
+    s = pt.dot(x, w)
+    updates = hessian_free([x, y], ((s - y) ** 2).mean(), s, [w], *sets, lambda_=0.0)
+    for update, _ in zip(updates, range(3)):
+        assert np.isfinite(update.rho) and update.cg_iterations <= 1
+    np.testing.assert_allclose(w.get_value(), [2.0], rtol=1e-12)
+
+
+def test_the_parameters_of_the_lowest_validation_error_are_kept():
+    """Not those of the lowest cost, and of equal errors the first."""
+    rng = np.random.RandomState(17)
+    x, y = rng.uniform(size=(40, 6)), np.eye(2)[rng.randint(2, size=40)]
+    network = genre.Network(6, (4,), 2, floatX="float64")
+    sets = [Batches(x[rows], y[rows], 5, rng) for rows in (slice(25), slice(25, 40))]
+    kept = []
+    history = train_sgd(
+        network, *sets, 1.0, 12, after_batch=lambda n: n % 5 == 0 and kept.append(network.values())
+    )
+    errors, costs = (np.mean(a, axis=1) for a in (history.valid_errors, history.valid_costs))
+    best = int(errors.argmin())
+    assert best != costs.argmin() and np.sum(errors == errors[best]) > 1
+    for name, value in history.best.items():
+        np.testing.assert_array_equal(value, kept[best][name])
+
+
+def test_a_pass_may_be_longer_than_the_list():
+    batches = Batches(np.arange(4), np.arange(4), 2, np.random.RandomState(0), number=3)
+    first, second = batches.starts
+    assert batches.list_starts() == [first, second, first] and len(list(batches)) == 3
 
 
 def test_dropout_and_hessian_free_do_not_go_together():
