@@ -33,6 +33,8 @@ def study_blocks(arguments):
     from ..systems.blocks_examples import find_templates
     from .report import make_folder, stage
 
+    if arguments.repeat < 0:
+        raise ValueError(f"--repeat {arguments.repeat}: at least 0 is needed")
     out, seconds = make_folder(arguments.out), {}
     with stage(seconds, "sounds"):
         sounds, distance = find_templates(), compare_templates()
@@ -42,8 +44,9 @@ def study_blocks(arguments):
     )
     results = {"floatX": arguments.floatX, "seed": arguments.seed, "templates": distance}
     results["examples"], weights = run_examples(arguments, sounds, seconds)
-    with stage(seconds, "random and learned"):
-        results["features"] = compare(arguments, sounds)
+    if arguments.repeat:
+        with stage(seconds, "random and learned"):
+            results["features"] = compare(arguments, sounds)
     results["seconds"] = seconds
     with new_file(out / "results.json") as file:
         file.write(json.dumps(results, indent=1).encode())
@@ -72,12 +75,21 @@ def run_examples(arguments, sounds, seconds):
         with stage(seconds, name):
             run = train(x, network, draw_batches(templates, arguments.seed, n))
             test = evaluate(x, network, draw_batches(templates, arguments.seed + 1, 20))
-        epochs = run.losses.reshape(-1, 200).mean(axis=1).tolist()
-        print(
-            f"loss of the first 200 updates {epochs[0]:.4f}, of the last {epochs[-1]:.4f}; "
-            f"test loss {test[0]:.4f}, accuracy {test[1]:.4f}"
+        losses, accuracies = (
+            a.reshape(-1, 200).mean(axis=1).tolist() for a in (run.losses, run.accuracies)
         )
-        results[name] = {"losses": epochs, "test_loss": test[0], "test_accuracy": test[1]}
+        print(
+            f"loss and accuracy of the first 200 updates {losses[0]:.4f}, {accuracies[0]:.4f}; of "
+            f"the last 200 {losses[-1]:.4f}, {accuracies[-1]:.4f}; of the test {test[0]:.4f}, "
+            f"{test[1]:.4f}"
+        )
+        results[name] = {
+            "updates_of_a_mean": 200,
+            "losses": losses,
+            "accuracies": accuracies,
+            "test_loss": test[0],
+            "test_accuracy": test[1],
+        }
         weights[name] = list_params(network)[0].get_value()
     return results, weights
 
@@ -89,10 +101,9 @@ def compare(arguments, sounds):
     from ..systems.blocks_random import compare_features
 
     rows, seeds = [], range(arguments.seed, arguments.seed + arguments.repeat)
-    if seeds:
-        print("\naccuracy of a linear solver in %, mean and deviation over seeds, on")
-        print(f"{'task':<20}{'noise':>6}{'filters':>9}{'input':>14}{'random':>14}{'learned':>14}")
-    for gain in GAINS if seeds else ():
+    print("\naccuracy of a linear solver in %, mean and deviation over seeds, on")
+    print(f"{'task':<20}{'noise':>6}{'filters':>9}{'input':>14}{'random':>14}{'learned':>14}")
+    for gain in GAINS:
         for n_filters in N_FILTERS:
             for row in compare_features(sounds, gain, n_filters, seeds, arguments.floatX):
                 columns = [format_shares(100 * np.array(shares)) for shares in row[3:]]

@@ -89,7 +89,7 @@ def compare(name, quantity, ours, theirs, recorded):
 
 
 @cache
-def run_case(name, dtype):
+def run_case(name, dtype, mode=None):
     """Return the output of a case and the gradients of sum(output * g), by their recorded names."""
     number, case = CASES[name]
     arrays = inputs_blocks.make_case(case, number, dtype)
@@ -113,7 +113,7 @@ def run_case(name, dtype):
     gradients = pytensor.grad(cost, [variables[key] for key in wrt])
     outputs |= {f"g{key}": gradient for key, gradient in zip(wrt, gradients)}
     function = compile_function(
-        list(variables.values()), list(outputs.values()), on_unused_input="ignore"
+        list(variables.values()), list(outputs.values()), mode=mode, on_unused_input="ignore"
     )
     return {key: np.asarray(a) for key, a in zip(outputs, function(*arrays.values()))}
 

@@ -58,6 +58,8 @@ def describe(last):
     flatten  24               0
     total                     0
     """
+    if not isinstance(last, Block):
+        raise TypeError(f"describe: a Block is needed, found {type(last).__name__}")
     blocks = list_blocks(last)
     counts = [sum(map(count, block.params)) for block in blocks]
     rows = [("block", "output", "parameters"), ("input", blocks[0].input, 0)]
@@ -97,6 +99,11 @@ def fit_params(name, x, draw, **given):
 
     draw : dict of str to (shape, function of no argument that draws the values)
     """
+    if x.dtype not in ("float32", "float64"):
+        refuse(name, f"the input is {x.dtype} {x.type.shape}; float32 or float64 is needed")
+    for key in given.keys() - draw.keys():
+        if given[key] is not None:
+            refuse(name, f"{key} is given, but the block is made without (bias=False)")
     params = {}
     for key, (shape, make) in draw.items():
         if given.get(key) is None:
@@ -116,8 +123,8 @@ def need_rng(name, rng):
     """Return the generator that a block draws its initial values from."""
     if rng is None:
         raise ValueError(
-            f"block {name} has no parameters: give rng=np.random.RandomState(seed), "
-            "or W= and what else it has"
+            f"block {name} lacks parameters: give rng=np.random.RandomState(seed), or all that "
+            "it has (W=, ...)"
         )
     return rng
 

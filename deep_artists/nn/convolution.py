@@ -87,7 +87,7 @@ def convolve(input, W, stride=1, pad=0, flip=True):
     if pad == "same":
         found = [-(-n // s) for n, s in zip(lengths, stride)]
     if not flip:
-        W = W[:, :, ::-1, ::-1]
+        W = turn(W)
     if stride != (1, 1):
         W = split_phases(
             turn(W), stride, pad=(0, 0), lengths=[-(-k // s) for k, s in zip(sizes, stride)]

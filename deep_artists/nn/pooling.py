@@ -4,6 +4,8 @@ Written in PyTensor's own Ops around the kernel of `ops.max_pool`: windows are l
 (see `windows.cut_windows`), and each kind is a reduction over its window.
 """
 
+from numbers import Real
+
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import disconnected_grad
@@ -23,7 +25,7 @@ def pool_2d(input, ws, ignore_border=True, stride=None, pad=0, mode="max", p=2):
     ----------
     input : tensor [shape=(B, N, F, T)], float32 or float64
     ws : int or (int or None, int or None)
-        Rows and columns k of a window; None: all there are.
+        Rows and columns k of a window; None: all there are, as one window without padding.
     ignore_border : bool
         Leave incomplete windows out, or keep them (only without padding).
     stride : int or (int, int), optional
@@ -47,7 +49,8 @@ def pool_2d(input, ws, ignore_border=True, stride=None, pad=0, mode="max", p=2):
     Raises
     ------
     TypeError, ValueError
-        If the input is not 4-dimensional or float, or an argument does not fit.
+        If the input is not 4-dimensional or float, or an argument does not fit. A window that is
+        larger than an input whose length the graph does not know gives no output.
 
     Notes
     -----
@@ -67,10 +70,10 @@ def pool_2d(input, ws, ignore_border=True, stride=None, pad=0, mode="max", p=2):
     if mode not in MODES:
         raise ValueError(f"mode = {mode!r}: one of {', '.join(MODES)} is needed")
     lengths = [length(x, 2), length(x, 3)]
+    if np.ndim(ws) == 1 and any(k is None and n is None for k, n in zip(ws, x.type.shape[2:])):
+        return pool_whole(x, ws, ignore_border, stride, pad, mode, p)
     if np.ndim(ws) == 1:
         ws = [n if k is None else k for k, n in zip(ws, x.type.shape[2:])]
-        if None in ws:
-            raise ValueError(f"ws: None needs an input of known lengths, found {x.type.shape}")
     ws = as_pair(ws, "ws")
     stride = ws if stride is None else as_pair(stride, "stride")
     same = pad == "same"
@@ -96,9 +99,28 @@ def pool_2d(input, ws, ignore_border=True, stride=None, pad=0, mode="max", p=2):
     if mode == "max":
         b, n = length(x, 0), length(x, 1)
         return max_pool_2d(x.reshape((b, n, counts[0] * ws[0], counts[1] * ws[1])), ws)
-    padded = pad if mode == "average_inc_pad" else (0, 0)  # whose padding counts as elements
+    padded = pad if mode == "average_inc_pad" else (0, 0)  # cells of padding that are elements
     present = [find_present(*sizes) for sizes in zip(lengths, ws, stride, pad, counts, padded)]
-    return reduce_windows(x, present, ws, mode, p)
+    return reduce_windows(x, *count_elements(present, ws, x.dtype), mode, p)
+
+
+def pool_whole(x, ws, ignore_border, stride, pad, mode, p):
+    """Pool axes of unknown length as one window; another axis first becomes the last but one."""
+    if stride is not None or not np.array_equal(pad, 0):
+        raise ValueError(f"ws = {tuple(ws)}: a window of all there is has neither stride nor pad")
+    others = [k for k in ws if k is not None]
+    if others != [1] * len(others):
+        raise ValueError(
+            f"ws = {tuple(ws)}: beside a length not known, {x.type.shape}, 1 is needed"
+        )
+    axes = [2 + i for i, k in enumerate(ws) if k is None]
+    if mode == "max":
+        return x.max(axis=axes, keepdims=True)
+    # Rows and columns that are one window each: (B, N, rows, k, columns, k').
+    for i, k in enumerate(ws):
+        x = pt.expand_dims(x, 2 + 2 * i + (k == 1))
+    m = pt.cast(x.shape[3] * x.shape[5], x.dtype)
+    return reduce_windows(x, m, None, mode, p)
 
 
 def count_windows(n, size, stride, pad, ignore_border):
@@ -120,15 +142,19 @@ def find_present(n, size, stride, pad, count, padded):
     return pt.as_tensor_variable(present)
 
 
-def reduce_windows(x, present, ws, mode, p):
-    """Reduce (B, N, rows, k, columns, k'), 0 where no element is, to (B, N, rows, columns)."""
-    m, here = count_elements(present, ws, x.dtype)
+def reduce_windows(x, m, here, mode, p):
+    """Reduce (B, N, rows, k, columns, k'), 0 where no element is, to (B, N, rows, columns).
+
+    m, here : the elements of every window, and which cells they are (None: all)
+    """
     if mode.startswith("average"):
         return add_up(x) / m
     if mode == "std":
         return find_std(x, here, m)
-    if not (isinstance(p, (int, float)) and 1 <= p < np.inf):
-        raise ValueError(f"p = {p!r}: a number of at least 1 is needed; for the limit take 'max'")
+    if not (isinstance(p, Real) and 1 <= p < np.inf):
+        raise ValueError(
+            f"p = {p!r}: a number of at least 1 is needed; for its limit take 'max' of abs(x)"
+        )
     # The largest element is factored out, so that no power overflows; zeros stay zeros.
     largest = disconnected_grad(abs(x).max(axis=(3, 5)))
     largest = pt.switch(pt.gt(largest, 0), largest, pt.ones_like(largest))
@@ -146,7 +172,7 @@ def count_elements(present, ws, dtype):
         pt.as_tensor_variable(np.ones((1, k), bool)) if a is None else a
         for a, k in zip(present, ws)
     )
-    m = rows.sum(axis=1)[:, None] * columns.sum(axis=1)  # (rows, columns), or 1 in place of them
+    m = rows.sum(axis=1)[:, None] * columns.sum(axis=1)  # (rows, columns), or an axis of length 1
     return m.astype(dtype), rows.dimshuffle(0, 1, "x", "x") & columns  # (rows, k, columns, k')
 
 
@@ -162,7 +188,7 @@ def spread(values):
 
 def find_std(x, here, m):
     """Return the standard deviation of every window with divisor m."""
-    # Taken from an element of the window first, so that a constant window is 0 exactly.
+    # Less the largest element, whatever that is, so that a constant window is 0 exactly.
     elements = x if here is None else pt.switch(here, x, np.asarray(-np.inf, x.dtype))
     x = x - spread(disconnected_grad(elements.max(axis=(3, 5))))
     if here is not None:

@@ -4,17 +4,17 @@ Letters of the tutorial: N maps (channels), F frequencies, T frames, H x W a fil
 time), V units or filters; B clips in a batch. Maps are (B, N, F, T), sequences (B, T, D); where a
 block of sequences meets maps, it takes their frames with D = N F.
 
-===== ================================================== =========== ==================
+===== ================================================== =========== ==============================
 block what it is                                         parameters  output
-===== ================================================== =========== ==================
+===== ================================================== =========== ==============================
 d1    one dense layer, for every frame                   DV + V      (B, T, V)
 d2    the same, for every w frames joined                wDV + V     (B, T - w + 1, V)
 c1    convolution along time, over all frequencies       NFwV + V    (B, V, 1, T - w + 1)
 c2    convolution along both                             NHWV + V    (B, V, F', T')
 r1/r2 recurrent layer: every state / the last            k(D+V+1)V   (B, T, V) / (B, V)
-p1/p2 pooling (by default: maxima) of time / of both     0           (B, N, F', T')
+p1/p2 pooling (by default: maxima) of time / of both     0           (B, N, F', T'); F' = F of p1
 p3    mean over all of both                              0           (B, N)
-===== ================================================== =========== ==================
+===== ================================================== =========== ==============================
 
 Which block suits which task (the tutorial's chart, its levels as Nam names them):
 
@@ -58,7 +58,7 @@ from ..nn.chain import (
     take_frames,
     take_maps,
 )
-from ..nn.convolution import convolve
+from ..nn.convolution import as_pair, convolve
 from ..nn.layers import draw_uniform
 from ..nn.losses import accuracy, categorical_crossentropy
 from ..nn.pooling import pool_2d
@@ -126,6 +126,8 @@ def d1(input, V, activation=linear, bias=True, rng=None, W=None, b=None):
     """
     x = as_tensor(input)
     x = x if x.type.ndim == 2 else take_frames("d1", x)
+    if x.type.shape[-1] is None:
+        refuse("d1", f"the input is {x.type.shape}; its last length must be known")
     params = own_dense("d1", x, x.type.shape[-1], V, bias, rng, W, b)
     return Block("d1", input, activation(multiply(x, **params)), tuple(params.values()))
 
@@ -149,6 +151,8 @@ def d2(input, V, w, activation=linear, bias=True, rng=None, W=None, b=None):
     """
     x = take_frames("d2", input)
     T, D = x.type.shape[1:]
+    if w < 1:
+        refuse("d2", f"the input is {x.type.shape}, w = {w}; at least 1 is needed")
     if T is not None and T < w:
         refuse("d2", f"the input is {x.type.shape}, of fewer frames than w = {w}")
     params = own_dense("d2", x, w * D, V, bias, rng, W, b)
@@ -210,7 +214,7 @@ def c2(
     input : Block or tensor [shape=(B, N, F, T)]
     V : int
         Filters.
-    size : (int, int)
+    size : int or (int, int)
         H and W of a filter.
     activation : function of a tensor
     stride, pad, flip
@@ -225,14 +229,18 @@ def c2(
     Block
         Output (B, V, F', T').
     """
+    size = (size, size) if np.ndim(size) == 0 else size
     return convolution("c2", input, V, size, activation, stride, pad, bias, flip, rng, W, b)
 
 
 def convolution(name, input, V, size, activation, stride, pad, bias, flip, rng, W, b):
+    """Return c1 or c2, which differ in the height of a filter."""
     x = take_maps(name, input)
-    shape = (V, x.type.shape[1], *size)
-    if None in shape:
+    if None in (x.type.shape[1], *size):
         refuse(name, f"its maps and frequencies must be known, the input is {x.type.shape}")
+    with named(f"{name} with an input of {x.type.shape}"):
+        size = as_pair(size, "size")
+    shape = (V, x.type.shape[1], *size)
     area = int(np.prod(size))
     draw = {
         "W": (shape, lambda: draw_uniform(need_rng(name, rng), area * shape[1], area * V, shape))
@@ -256,6 +264,7 @@ def p1(input, w, mode="max", stride=None, ignore_border=True, p=2):
     w : int or None
         Frames of a window; None: all of them.
     stride : int, optional
+        For padding take `p2` with a window of one row.
     mode, ignore_border, p
         See `nn.pooling.pool_2d`.
 
@@ -276,8 +285,8 @@ def p2(input, size, mode="max", stride=None, pad=0, ignore_border=True, p=2):
     Parameters
     ----------
     input : Block or tensor [shape=(B, N, F, T)]
-    size : (int, int) or 'global'
-        Rows and columns of a window; or everything.
+    size : int, (int, int) or 'global'
+        Rows and columns of a window; or everything, of any length.
     mode, stride, pad, ignore_border, p
         See `nn.pooling.pool_2d`.
 
@@ -287,6 +296,9 @@ def p2(input, size, mode="max", stride=None, pad=0, ignore_border=True, p=2):
         Output (B, N, F', T'); (B, N) of 'global'.
     """
     everything = isinstance(size, str) and size == "global"
+    if everything and (stride is not None or not np.array_equal(pad, 0)):
+        shape = as_tensor(input).type.shape
+        refuse("p2", f"the input is {shape}; 'global' has neither stride nor pad")
     with named("p2"):
         y = pool_2d(
             take_maps("p2", input),
@@ -324,6 +336,8 @@ def normalize(input, gamma=None, beta=None):
     """Batch normalisation of every map; gamma starts at 1, beta at 0. See `nn.batch_norm`."""
     x = take_maps("normalize", input)
     n = x.type.shape[1]
+    if n is None:
+        refuse("normalize", f"the input is {x.type.shape}; its maps must be known")
     draw = {"gamma": ((n,), lambda: np.ones(n)), "beta": ((n,), lambda: np.zeros(n))}
     params = fit_params("normalize", x, draw, gamma=gamma, beta=beta)
     return Block("normalize", input, batch_norm(x, **params), tuple(params.values()))
@@ -350,7 +364,16 @@ def residual(input, form="post", rng=None, W1=None, b1=None, W2=None, b2=None):
         raise ValueError(f"block residual: form {form!r}; post or pre is needed")
     x = take_maps("residual", input)
     V = x.type.shape[1]
-    first = c2(relu(x) if form == "pre" else x, V, (3, 3), relu, pad="same", rng=rng, W=W1, b=b1)
-    second = c2(first, V, (3, 3), pad="same", rng=rng, W=W2, b=b2)
-    y = x + second.output
-    return Block("residual", input, relu(y) if form == "post" else y, first.params + second.params)
+    if V is None:
+        refuse("residual", f"the input is {x.type.shape}; its maps must be known")
+
+    def draw_filters():
+        return draw_uniform(need_rng("residual", rng), 9 * V, 9 * V, (V, V, 3, 3))
+
+    filters, biases = ((V, V, 3, 3), draw_filters), ((V,), lambda: np.zeros(V))
+    draw = {"W1": filters, "b1": biases, "W2": filters, "b2": biases}
+    params = fit_params("residual", x, draw, W1=W1, b1=b1, W2=W2, b2=b2)
+    first = relu(x) if form == "pre" else x
+    first = c2(first, V, 3, relu, pad="same", W=params["W1"], b=params["b1"])
+    y = x + c2(first, V, 3, pad="same", W=params["W2"], b=params["b2"]).output
+    return Block("residual", input, relu(y) if form == "post" else y, tuple(params.values()))

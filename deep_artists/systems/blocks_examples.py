@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import pytensor.tensor as pt
 
+from ..nn.chain import as_tensor, need_rng
 from ..nn.layers import share
 from ..nn.updates import nesterov_sgd
 from ..ops.compile import compile_function
 from .blocks import (
-    Block,
     accuracy,
     activate,
     c2,
@@ -174,10 +174,10 @@ def build_transfer(input, V=32, pools=TRANSFER_POOLS, rng=None, params=None):
 
 def draw_he(input, V, rng):
     """Draw filters of 3x3: normal, of variance 2 / fan_in."""
-    x = input.output if isinstance(input, Block) else input
+    x = as_tensor(input)
     shape = (V, x.type.shape[1], 3, 3)
     deviation = np.sqrt(2 / (9 * shape[1]))
-    return share(rng.normal(scale=deviation, size=shape), x.dtype, "W")
+    return share(need_rng("c2", rng).normal(scale=deviation, size=shape), x.dtype, "W")
 
 
 # --- training ---

@@ -27,6 +27,8 @@ def plot_weights(W):
             image, origin="lower", aspect="auto", cmap="RdBu_r", vmin=-largest, vmax=largest
         )
         axes.set_xlabel("pitch" if W.ndim == 2 else "frame")
+        if W.ndim == 4:
+            axes.set(title=f"{i + 1}", xticks=range(image.shape[1]))
         if i == 0:
             axes.set_ylabel("bin (semitones above 220 Hz)" if W.ndim == 2 else "semitones")
     figure.colorbar(drawn, ax=figure.axes, shrink=0.8)

@@ -9,9 +9,7 @@ import pytest
 
 from deep_artists.nn.convolution import convolve
 from deep_artists.nn.pooling import MODES, pool_2d
-from deep_artists.ops.compile import compile_function
-
-pytestmark = pytest.mark.slow  # every case compiles a graph of its own
+from deep_artists.ops.compile import compile_function, python_mode
 
 # ws, stride, pad, ignore_border
 WINDOWS = [
@@ -62,6 +60,7 @@ def pool_by_loops(x, ws, stride, pad, ignore_border, mode, p):
     return out
 
 
+@pytest.mark.slow  # compiles a graph of its own
 @pytest.mark.parametrize("mode", MODES)
 def test_every_window_is_pooled(mode):
     x = np.random.RandomState(0).uniform(-1, 1, (2, 2, 7, 8))
@@ -88,6 +87,7 @@ def check_slope(x, gradient, mode):
     np.testing.assert_allclose((gradient * 2 * step).sum(), above - below, rtol=1e-6)
 
 
+@pytest.mark.slow  # compiles a graph of its own
 @pytest.mark.parametrize("mode", ["std", "lp", "power_mean"])
 def test_a_window_without_slope_has_slope_0(mode):
     x = pt.dtensor4("x")
@@ -96,9 +96,31 @@ def test_a_window_without_slope_has_slope_0(mode):
         assert not slope(np.full((1, 1, 3, 3), value)).any()
 
 
+@pytest.mark.slow  # compiles a graph of its own
 def test_large_powers_do_not_overflow():
     x = pt.as_tensor_variable(np.array([[[[1e200, 2e200], [0, 0]]]]))
     assert np.isclose(compile_function([], pool_2d(x, 2, mode="lp", p=64))().item(), 2e200)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("ws", [(None, None), (1, None), (None, 1)])
+def test_a_window_of_unknown_length_is_one_of_known_length(ws, mode):
+    """Values and slopes, ties and zeros among them."""
+    x = np.round(2 * np.random.RandomState(0).uniform(-1, 1, (2, 3, 4, 5)))
+    found = []
+    for shape in ((2, 3, 4, 5), (None, 3, None, None)):
+        symbol = pt.tensor("x", shape=shape, dtype="float64")
+        y = pool_2d(symbol, ws, mode=mode, p=3)
+        slope = pytensor.grad((y**2).sum(), symbol)
+        found.append(compile_function([symbol], [y, slope], mode=python_mode())(x))
+    for known, unknown in zip(*found):
+        np.testing.assert_allclose(unknown, known, atol=1e-14)
+
+
+@pytest.mark.parametrize("options", [{"stride": 2}, {"pad": 1}])
+def test_a_window_of_unknown_length_has_neither_stride_nor_pad(options):
+    with pytest.raises(ValueError, match="neither stride nor pad"):
+        pool_2d(pt.dtensor4("x"), (None, None), **options)
 
 
 def convolve_by_loops(x, W, stride, pad):
@@ -112,6 +134,7 @@ def convolve_by_loops(x, W, stride, pad):
     return out
 
 
+@pytest.mark.slow  # compiles a graph of its own
 def test_convolution_has_any_stride_and_padding():
     rng = np.random.RandomState(0)
     x, W = rng.uniform(-1, 1, (2, 3, 8, 9)), rng.uniform(-1, 1, (2, 3, 4, 3))
