@@ -152,26 +152,37 @@ def format_comparisons(results):
 
 
 def draw(results, path):
-    """Draw accuracy against updates, with the 95 % interval over instruments."""
+    """Draw accuracy against updates and artists, with the 95 % interval over instruments."""
     import matplotlib
 
     matplotlib.use("Agg")
     matplotlib.rcParams |= {"svg.hashsalt": "deep_artists", "svg.fonttype": "none"}  # same bytes
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True, layout="constrained")
-    kinds = {prefix: name for prefix, name in KINDS.items() if ":last30:23:" in prefix}
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), sharey=True, layout="constrained")
+    kinds = {prefix: name for prefix, name in KINDS.items() if ":23:" in prefix}
     for axis, layer in zip(axes, LAYERS):
         for prefix, name in kinds.items():
             points = [(n, get_shares(results, prefix, layer, n)) for n in SNAPSHOTS]
-            points = [(n, *bootstrap(list(shares.values()))) for n, shares in points if shares]
-            if points:
-                updates, mean, low, high = np.array(points).T
-                axis.plot(updates, mean, ".-", label=f"{name} input")
-                axis.fill_between(updates, low, high, alpha=0.15)
+            draw_line(axis, points, name)
+        axis.set(title=f"{layer} layer", xlabel="updates on artists")
+    last = SNAPSHOTS[-1]
+    for layer in LAYERS:
+        points = [(n, get_shares(results, f"log:last30:{n}:", layer, last)) for n in (5, 10, 23)]
+        draw_line(axes[2], points, f"{layer} layer")
+    axes[2].set(title=f"log, after {last:,} updates", xlabel="artists", xticks=(5, 10, 23))
+    for axis in axes:
         mel = bootstrap([results["mel"][BEST_MEL]])[0]
         axis.axhline(mel, color="grey", ls=":", label=BEST_MEL)
-        axis.set(title=f"{layer} layer", xlabel="updates on artists")
+        axis.legend(fontsize=6)
     axes[0].set_ylabel("instrument families right, %")
-    axes[0].legend(fontsize=7)
     figure.savefig(path, metadata={"Date": None})
+
+
+def draw_line(axis, points, label):
+    """Draw the means of (x, shares of right answers by seed), with their intervals."""
+    points = [(x, *bootstrap(list(shares.values()))) for x, shares in points if shares]
+    if points:
+        x, mean, low, high = np.array(points).T
+        axis.plot(x, mean, ".-", label=label)
+        axis.fill_between(x, low, high, alpha=0.15)

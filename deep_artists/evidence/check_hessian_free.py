@@ -132,7 +132,7 @@ def check_single_updates(run, recorded, network, sets, options):
     yield "first gradient", 1e-13, relative(found[0].gradient[-len(kept) :], kept)
     before = np.array([update.before_cost for update in found])
     yield "costs before", 1e-13, relative(before, recorded["before_cost"][: len(found)])
-    # CG drifts by rounding, in the first of its candidates little. Measured: 1e-15, hf-output 3e-12.
+    # CG drifts by rounding, in its first candidates little. Measured: 1e-15, hf-output 3e-12.
     costs = [np.array(update.cg_costs[:5]) for update in found]
     theirs = [recorded[f"cg_costs_{u}"][:5] for u in range(1, len(found) + 1)]
     yield "first candidates", 1e-8, max(map(relative, costs, theirs))
