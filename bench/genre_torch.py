@@ -87,7 +87,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    from tables import describe_setup, format_genre
+    from machine import describe_setup
+    from tables import format_genre
 
     rng = np.random.RandomState(0)
     x = rng.uniform(size=(12000, SIZES[0])).astype(np.float32)

@@ -25,8 +25,8 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from machine import describe_setup
 from peak import read_cpu
-from tables import describe_setup
 from worker import BLOCK
 
 from deep_artists.artists.network import NAMES, Network

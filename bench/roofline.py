@@ -162,7 +162,7 @@ def main():
     for name, seconds in sorted(op_s.items(), key=lambda item: -item[1]):
         print(f"    {seconds * 1e3:7.3f}  {name}")
     if arguments.json:
-        from tables import describe_setup
+        from machine import describe_setup
 
         kept = {"title": title, "rows": found, "op_s": op_s, "machine": describe_setup()}
         arguments.json.write_text(json.dumps(kept, indent=1))

@@ -242,7 +242,7 @@ def main():
     )
     arguments = parser.parse_args()
 
-    from tables import describe_setup
+    from machine import describe_setup
 
     growth = measure_growth(arguments.rounds)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:

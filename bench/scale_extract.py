@@ -170,7 +170,7 @@ def main():
             print(" | ".join(row), file=sys.stderr, flush=True)
     print(format_table(rows))
     if arguments.json:
-        from tables import describe_setup
+        from machine import describe_setup
 
         arguments.json.write_text(json.dumps({"rows": rows, "machine": describe_setup()}, indent=1))
 

@@ -82,7 +82,7 @@ def main():
             found[what] = {"processor_s": processor, "clock_s": wall}
             print(f"{what:<22}{processor:>14.1f}{wall:>10.1f}", flush=True)
     if arguments.json:
-        from tables import describe_setup
+        from machine import describe_setup
 
         arguments.json.write_text(json.dumps({"found": found, "machine": describe_setup()}))
 

@@ -14,7 +14,7 @@ from deep_artists.artists.network import Network
 from deep_artists.artists.recipe import load_recipe
 from deep_artists.ops.compile import OneModule, compile_function, cpu_mode
 from deep_artists.ops.conv2d import Conv2D, Conv2DGradFilters, Conv2DGradInput, conv2d
-from deep_artists.ops.conv_pool import ConvPool, ConvPoolGradFilters
+from deep_artists.ops.conv_pool import ConvPool, ConvPoolGradFilters, SumMaps
 from deep_artists.ops.dot import FixedDot
 from deep_artists.ops.kernel import KernelOp
 from deep_artists.ops.library import find_kernel
@@ -88,6 +88,7 @@ def cases(dtype):
         (MaxPool((1, 1)), z),
         (MaxPoolGrad((2, 3)), tied, run_python(MaxPool((2, 3)), tied)[0], p),
         (ConvPool((3, 5)), x, W),
+        (ConvPool((2, 2)), tie(x), np.round(2 * W) / 2),
         (
             ConvPoolGradFilters((3, 5)),
             x,
@@ -123,6 +124,19 @@ def test_c_equals_perform(dtype, case):
                 rtol=0,
                 atol=130 * np.finfo(dtype).eps * max(1, np.abs(python).max(initial=0)),
             )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(3, 5, 4, 2), (50, 15, 8, 9), (2, 1, 3, 3), (0, 2, 3, 3)])
+def test_maps_are_summed_to_the_bits_of_pytensor(shape, dtype):
+    """(50, 15, 8, 9) is enough for several threads."""
+    d = draw(shape, dtype)
+    x = pt.TensorType(dtype, (None,) * 4)()
+    function = compile_function([x], x.sum(axis=(0, 2, 3)))
+    assert SumMaps in op_types(function)
+    theirs = compile_function([x], x.sum(axis=(0, 2, 3)), fused=False)(d)
+    np.testing.assert_array_equal(function(d), theirs)
+    np.testing.assert_array_equal(run_python(SumMaps(), d)[0], theirs)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
