@@ -37,11 +37,12 @@ static int conv_pool(PyArrayObject *x, PyArrayObject *W, PyArrayObject **p, PyAr
         for (const npy_intp i : left) direct.push_back(first + i);
     }
 
+    const npy_intp remaining = direct.size();
+    if (!remaining) return 0;
     const std::vector<T> taps = pack_taps(s, filters.data<T>());
     const npy_intp z_ld = round_up(columns, 2 * MAX_LANES);
     const npy_intp filter_ld = pool_h * z_ld;
     const size_t padded = padded_size<T>(s), each = padded + s.filters * filter_ld + z_ld;
-    const npy_intp remaining = direct.size();
     std::vector<T> scratch(count_threads(remaining) * each);
     const auto row = conv_row<T>;
     const auto pool = pool_row<T>;
