@@ -11,6 +11,7 @@ import sys
 import sysconfig
 
 import numpy as np
+import numpy.distutils.__config__  # Theano 0.6 expects to find it there
 from worker import serve
 
 

@@ -96,12 +96,15 @@ static void grad_filters(const ConvShape &s, npy_intp n, const T *x, const T *d,
     const auto add = add_cells<T>;
     for (npy_intp i = 0; i < n; i++)  // ends at the first that is not 0
         silent[i] = std::all_of(x + i * patch_size, x + (i + 1) * patch_size, [](T a) { return a == 0; });
-    const npy_intp scratch = tree_size(branch, size), threads = count_threads(branches * s.filters);
+    // Every thread has lines of the cache of its own.
+    const npy_intp scratch = round_up(tree_size(branch, size) + 16, 64);
+    const npy_intp threads = count_threads(branches * s.filters);
+    const npy_intp listed = round_up(most + 1, 64);  // one more: the last is written before it counts
     std::vector<T> trees(threads * scratch);
-    Aligned<Cell<T>> lists(threads * (most + 1));  // one more: the last is written before it counts
+    Aligned<Cell<T>> lists(threads * listed);
     share(n ? branches * s.filters : 0, [&](npy_intp unit, int thread) {
         const npy_intp first = unit / s.filters * branch, f = unit % s.filters;
-        Cell<T> *cells = lists.data + thread * (most + 1);
+        Cell<T> *cells = lists.data + thread * listed;
         T *tree = trees.data() + thread * scratch;
         sum_tree(first, std::min(branch, n - first), size, tree, [&](npy_intp i, T *sum) {
             const T *g = d + (i * s.filters + f) * cells_each;

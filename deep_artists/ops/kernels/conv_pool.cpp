@@ -97,12 +97,13 @@ static int conv_pool_grad(PyArrayObject *x, PyArrayObject *winners, PyArrayObjec
         for (int c = 0; c < 32 * words; c += 32)
             marks.push_back({(int)(r * s.width + c), (int)(r / pool_h * columns), c});
     const npy_intp size = marks.size(), threads = count_threads(n * s.filters);
-    std::vector<int> holding(threads * (size + 1));  // one more, as in grad_filters
+    const npy_intp each = round_up(size + 1, 64);  // one more, as in grad_filters; lines of its own
+    Aligned<int> holding(threads * each);
     grad_filters<T>(s, n, X.data<T>(), G.data<T>(), rows * columns, marked[2] * columns * pool_w,
                     (T *)PyArray_DATA(*dW),
                     [&](const T *patch, const T *dp, npy_intp i, npy_intp f, int thread, Cell<T> *cells) {
         const uint32_t *bits = won.data<uint32_t>() + (i * s.filters + f) * size;
-        int *some = holding.data() + thread * (size + 1);
+        int *some = holding.data + thread * each;
         // No branch on what may go either way: most words hold no winner, half of a gradient is 0.
         npy_intp n_words = 0, count = 0;
         for (npy_intp w = 0; w < size; w++) {

@@ -263,18 +263,20 @@ template <class T> class Screen {
                                  sums.data() + i);
         }
 
+        // Maxima are gathered here and written once: another thread writes beside them.
+        std::vector<T> maxima(lanes * windows, -INFINITY);
         const auto window = [&](const ScreenCell &cell) -> T & {
-            return p[((first + cell.lane) * s.filters + f) * windows + cell.window];
+            return maxima[cell.lane * windows + cell.window];
         };
+        for (size_t i = 0; i < cells.size(); i++)
+            if (sums[i] > window(cells[i])) window(cells[i]) = sums[i];
         for (npy_intp l = 0; l < lanes; l++)
             if (done[l]) {
                 const npy_intp map = (first + l) * s.filters + f;
-                std::fill_n(p + map * windows, windows, -INFINITY);
+                std::copy_n(maxima.data() + l * windows, windows, p + map * windows);
                 memset(winners + map * w.rows * w.pool_h * words, 0,
                        w.rows * w.pool_h * words * sizeof *winners);
             }
-        for (size_t i = 0; i < cells.size(); i++)
-            if (sums[i] > window(cells[i])) window(cells[i]) = sums[i];
         for (size_t i = 0; i < cells.size(); i++)
             if (sums[i] == window(cells[i])) {
                 const npy_intp map = (first + cells[i].lane) * s.filters + f;
