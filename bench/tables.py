@@ -28,8 +28,9 @@ import transfer_tables  # noqa: E402
 
 MEASURED = ROOT / "bench" / "measured"
 MACHINES = sorted(path.name for path in MEASURED.iterdir() if path.is_dir())
-STEPS = [f"{recipe}-float32" for recipe in ("page", "last", "third", "second", "first")]
-STEPS.append("page-float64")
+RECIPES = ("page", "last", "third", "second", "first")
+STEPS = [f"{recipe}-float32" for recipe in RECIPES]
+STEPS += ["page-float32-music", "page-float64"]
 PEERS = {
     "torch": "PyTorch",
     "torch-compiled": "PyTorch, compiled",
@@ -96,8 +97,8 @@ def format_peers(machine):
             theirs = [find_rounds(measured, peer, threads) for threads in (2, 1)]
             ratios = [format_ratio(a, b) for a, b in zip(theirs, ours) if a is not None]
             cells.append("{} ({})".format(*ratios) if ratios else "")
-        recipe, dtype = step.split("-")
-        lines.append(f"| `{recipe}`, {dtype} | {' | '.join(cells)} |")
+        recipe, *more = step.split("-")
+        lines.append(f"| `{recipe}`, {', '.join(more)} | {' | '.join(cells)} |")
     setups = dict.fromkeys(describe(measured) for measured in found.values())
     others = ", ".join(versions[peer] for peer in peers if peer != "torch-compiled")
     return "\n".join([*lines, "", f"{' '.join(setups)} {others}."])
@@ -112,17 +113,20 @@ def format_ratio(theirs, ours):
 def make_speed():
     """Return how long PyTorch takes for a step, as a sentence."""
     lines = ["PyTorch, eager or compiled, whichever is faster, takes so many times as long for a"]
-    lines.append("training step (float32, two threads; `bench/README.md` has more):\n")
-    recipes = [step.partition("-")[0] for step in STEPS if step.endswith("float32")]
+    lines.append("training step, on one thread and on two (float32; `bench/README.md` has more):\n")
+    recipes = RECIPES
     lines.append(f"| processor | {' | '.join(f'`{recipe}`' for recipe in recipes)} |")
     lines.append("|---|" + "---|" * len(recipes))
     for machine in MACHINES:
         cells = []
         for recipe in recipes:
             measured = read(f"{machine}/peers-{recipe}-float32")
-            ours = find_rounds(measured, "deep_artists", 2)
-            theirs = [find_rounds(measured, peer, 2) for peer in ("torch", "torch-compiled")]
-            cells.append(f"{min(np.median(times / ours) for times in theirs):.1f}")
+            ratios = []
+            for threads in (1, 2):
+                ours = find_rounds(measured, "deep_artists", threads)
+                theirs = [find_rounds(measured, p, threads) for p in ("torch", "torch-compiled")]
+                ratios.append(f"{min(np.median(times / ours) for times in theirs):.1f}")
+            cells.append(", ".join(ratios))
         setup = measured["machine"]
         name = f"{setup['processor']}, commit {setup['revision'][:12]}"
         lines.append(f"| {name} | {' | '.join(cells)} |")
