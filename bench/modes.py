@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -22,6 +23,7 @@ sys.path.insert(0, str(HERE.parent))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from machine import describe_setup
 from peak import read_cpu
 
 from deep_artists.artists.network import Network
@@ -93,6 +95,9 @@ def main():
     parser.add_argument("--out", default=str(HERE / "results" / "modes.json"))
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.recipe, n_out=N_OUT)
+    if "JAX" in arguments.modes and not find_spec("jax"):
+        print("left out: JAX, which needs pip install jax", file=sys.stderr)
+        arguments.modes.remove("JAX")
     results = measure(arguments.modes, recipe, arguments.floatX, arguments.rounds)
     title = f"recipe {recipe.name}, {arguments.floatX}, PyTensor {version('pytensor')}, "
     title += f"{read_cpu()[0]}, OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}"
@@ -109,7 +114,9 @@ def main():
         )
     print("\n".join(lines))
     Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
-    Path(arguments.out).write_text(json.dumps({"title": title, "results": results}) + "\n")
+    Path(arguments.out).write_text(
+        json.dumps({"title": title, "machine": describe_setup(), "results": results}) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -112,8 +112,8 @@ def format_ratio(theirs, ours):
 
 def make_speed():
     """Return how long PyTorch takes for a step, as a sentence."""
-    lines = ["PyTorch, eager or compiled, whichever is faster, takes so many times as long for a"]
-    lines.append("training step, on one thread and on two (float32; `bench/README.md` has more):\n")
+    lines = ["For a training step PyTorch, eager or compiled, whichever is faster, takes the following"]
+    lines.append("multiple of our time, on one thread and on two (float32; see `bench/README.md`):\n")
     recipes = RECIPES
     lines.append(f"| processor | {' | '.join(f'`{recipe}`' for recipe in recipes)} |")
     lines.append("|---|" + "---|" * len(recipes))
@@ -249,7 +249,7 @@ def render(text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--check", action="store_true", help="write nothing, say what differs")
     arguments = parser.parse_args()
     others = []
     for name in FILES:

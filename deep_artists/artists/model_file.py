@@ -7,6 +7,7 @@ format number, recipe, label names, versions.
 
 import json
 import os
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ def read_model(path):
     """Return what a file or a pretrained model holds, as the arguments of `Model`."""
     if str(path) in list_pretrained() and not os.path.isfile(path):
         path = PRETRAINED / f"{path}.npz"
+    check_path(path)
     best_names = {f"best_{name}": name for name in NAMES}
     try:
         with open_npz(path) as file:
@@ -77,6 +79,17 @@ def read_model(path):
         raise ModelError(f"{path} is no model of deep_artists, or damaged: {reason}") from error
     except ValueError as error:
         raise ModelError(f"{path}: {str(error).removeprefix(f'{path} ')}") from error
+
+
+def check_path(path):
+    """Raise an error that says what to give instead of a folder, or of a name of nothing."""
+    if os.path.isdir(path):
+        there = Path(path, "model.npz").is_file()
+        instead = f"did you mean {Path(path, 'model.npz')}?" if there else "a model is a file"
+        raise ModelError(f"{path} is no model of deep_artists but a folder; {instead}")
+    close = get_close_matches(str(path), list_pretrained())
+    if close and not os.path.lexists(path):
+        raise FileNotFoundError(f"{path}: no such file; did you mean {close[0]}?")
 
 
 def check_model(last, best, recipe, label_names, about):

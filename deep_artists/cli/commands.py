@@ -17,14 +17,23 @@ def reproduce(arguments):
     from ..data.dataset import make_dataset
     from ..data.extraction import extract_folder
     from ..data.files import own_folder
-    from .report import remove_results, report_failed, report_set, stage, train_and_report
+    from .report import (
+        announce_earlier,
+        remove_results,
+        report_failed,
+        report_set,
+        stage,
+        train_and_report,
+    )
 
     check_recipe(arguments)
+    check_labels(arguments.labels)
     out = Path(arguments.out)
     seconds, audio_dir, labels = {}, arguments.audio_dir, arguments.labels
     if audio_dir is None and labels != "folder":
         raise ValueError(f"--labels {labels} is for a folder of yours: give AUDIO_DIR as well")
     with own_folder(out):
+        announce_earlier(out)
         if audio_dir is None:
             from ..data.corpus import write_corpus
 
@@ -113,11 +122,12 @@ def dataset(arguments):
 def train(arguments):
     from ..data.dataset import open_dataset
     from ..data.files import own_folder
-    from .report import train_and_report
+    from .report import announce_earlier, train_and_report
 
     check_recipe(arguments)
     datasets = open_dataset(arguments.set)
     with own_folder(arguments.out):
+        announce_earlier(Path(arguments.out))
         train_and_report(
             datasets,
             Path(arguments.out),
@@ -281,6 +291,14 @@ def check_recipe(arguments):
     if arguments.epochs is not None:
         overrides["n_epochs"] = arguments.epochs
     arguments.recipe = load_recipe(arguments.recipe, **overrides)
+
+
+def check_labels(labels):
+    """Check before anything slow that a table of labels is there."""
+    if labels not in ("folder", "tags", "filename") and not Path(labels).is_file():
+        raise ValueError(
+            f"--labels {labels}: no such file; folder, tags, filename or a CSV file is needed"
+        )
 
 
 def describe_corpus(arguments, audio_dir):

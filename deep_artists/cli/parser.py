@@ -266,7 +266,11 @@ def add_verify(subparsers):
     parser = add_command(
         subparsers, commands.verify, "compare this machine with the recorded numbers of 2013"
     )
-    parser.add_argument("--quick", action="store_true", help="leave out the program's whole runs")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="leave out whole runs, and most checks of the other systems",
+    )
     add_json(parser)
     add_device(parser)
 

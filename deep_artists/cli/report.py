@@ -99,8 +99,17 @@ def report_silence(info):
 
 def remove_results(out):
     """Remove the results of an earlier run from a folder."""
-    for name in ("results.json", "log.txt", "model.npz"):
+    for name in ("results.json", "log.txt", "model.npz", "report.html"):
         (out / name).unlink(missing_ok=True)
+
+
+def announce_earlier(out):
+    """Say that a run will take the place of an earlier one."""
+    try:
+        recipe = json.loads((out / "results.json").read_text())["recipe"]["name"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    note(f"{printable(out)} holds a run of recipe {printable(recipe)}: its results are replaced")
 
 
 def save_model(model, path):
@@ -162,7 +171,7 @@ def train_and_report(
     seconds["train"] = round(result.seconds, 3)
     note(f"ran for {(time.perf_counter() - start) / 60:.2f}m")
     model = result.model
-    for name in ("results.json", "log.txt"):  # of an earlier model
+    for name in ("results.json", "log.txt", "report.html"):  # of an earlier model
         (out / name).unlink(missing_ok=True)
     save_model(model, out / "model.npz")
     with new_file(out / "log.txt") as file:
@@ -200,6 +209,11 @@ def train_and_report(
     with new_file(out / "results.json") as file:
         file.write(json.dumps(results, allow_nan=False).encode())
     say(format_table(errors, chance, seconds))
+    if not result.validation:
+        note(
+            f"the best parameters are the last: {len(result.costs)} minibatches ended before the "
+            "first validation; --set validation_frequency=0 validates once an epoch"
+        )
     if result.diverged_at is not None:
         note(
             f"training diverged: from iteration {result.diverged_at} on its cost is not finite, "
@@ -285,5 +299,6 @@ def format_table(errors, chance, seconds):
         )
     )
     lines = [f"{name:<30}{patches:>10}{tracks:>10}" for name, patches, tracks in rows]
+    lines.append("(of all patches; the log counts whole minibatches only, as in 2013)")
     stages = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
     return "\n".join(["", *(line.rstrip() for line in lines), f"seconds: {stages}"])

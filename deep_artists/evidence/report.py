@@ -1,6 +1,7 @@
 """The table of a comparison, and the command ``deep-artists verify``."""
 
 import json
+from collections import Counter
 
 import numpy as np
 
@@ -87,8 +88,11 @@ def main(quick=False, as_json=False, device="cpu"):
             "entry (cost, nll, 'each': to that entry); where the bound is 0, what differs is\n"
             "counted. g<name> is the gradient for that input."
         )
+        print(f"\n{n_passed} of {len(report.checks)} passed.")
         if report.left_out:
-            print(f"Left out by --quick: {', '.join(report.left_out)}.")
+            counts = Counter(name.split()[0] for name in report.left_out)
+            parts = ", ".join(f"{name} {n}" for name, n in counts.items())
+            print(f"Left out by --quick, groups of checks: {parts}.")
         print(f"\nThis machine:\n{format_machine(machine)}")
         print("\nSHA-256 of the parameters after ten steps; where it is the same, so is every bit:")
         for run, digest in report.parameters_sha256.items():

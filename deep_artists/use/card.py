@@ -108,7 +108,7 @@ def _format_card(model, card, title):
         format_list(
             {
                 "date": card.get("date", UNKNOWN),
-                "commit": card.get("commit") or "a release, see versions",
+                "commit": card.get("commit") or "not known (installed without git), see versions",
                 "versions": ", ".join(
                     f"{name} {v}" for name, v in model.about.get("versions", {}).items() if v
                 )

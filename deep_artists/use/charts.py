@@ -97,23 +97,25 @@ def plot_probabilities(model, x, times_s=None, top=5, parameters="best", ax=None
     Returns
     -------
     Axes
-        A row for each artist, the likeliest on top; the others are joined into one row.
+        A row for each artist, the likeliest on top; the others, if any, are joined into one.
     """
     p = model.transform(x, "proba", parameters).astype(np.float64)
     times_s = PATCH_S * np.arange(len(p)) if times_s is None else np.asarray(times_s)
     best = np.argsort(-p.mean(axis=0), kind="stable")[:top]
-    others = 1 - p[:, best].sum(axis=1)
+    others = np.clip(1 - p[:, best].sum(axis=1), 0, 1)
     names = [shorten(name_output(model, i)) for i in best]
     shares = [f"{name} {100 * share:.0f} %" for name, share in zip(names, p[:, best].mean(axis=0))]
-    rows = np.vstack([p[:, best].T, others[None]])
+    rows = p[:, best].T
+    if len(best) < p.shape[1]:
+        rows = np.vstack([rows, others[None]])
+        shares.append(f"others {100 * others.mean():.0f} %")
     axes = make_figure(0.75 + 0.16 * len(rows)).subplots() if ax is None else ax
     step = times_s[1] - times_s[0] if len(times_s) > 1 else PATCH_S
     extent = (times_s[0], times_s[0] + step * len(p), len(rows) - 0.5, -0.5)
     image = axes.imshow(
         rows, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=extent, interpolation="nearest"
     )
-    labels = [*shares, f"others {100 * others.mean():.0f} %"]
-    axes.set_yticks(range(len(rows)), labels, parse_math=False)
+    axes.set_yticks(range(len(rows)), shares, parse_math=False)
     axes.set(xlabel="s")
     axes.figure.colorbar(image, ax=axes, label="probability", pad=0.02)
     return axes

@@ -25,6 +25,7 @@ from .page_sections import (
     make_times,
 )
 from .page_sounds import Sounds
+from .plots import check_run
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -56,6 +57,7 @@ def write_page(run, out, audio_dir=None, map_method="pca"):
         If matplotlib is not installed.
     """
     run, out, notes = Path(run), Path(out), []
+    check_run(run)
     model, results = Model.load(run / "model.npz"), read_results(run)
     datasets = find_set(run, results, notes)
     try:

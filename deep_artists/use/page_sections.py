@@ -192,7 +192,7 @@ def make_times(model, datasets, sounds):
         charts.append(f"<div><h3>{title}</h3>{chart}{player}</div>")
     text = (
         "<p>What the network says of every patch of a track, for the artists of highest mean "
-        "probability: a quarter of a second is often not enough, a whole track is.</p>"
+        "probability. A quarter of a second is often not enough to tell.</p>"
     )
     return "times", "Over time", f'{text}<div class="pair">{"".join(charts)}</div>'
 
@@ -209,7 +209,7 @@ def make_map(model, datasets, method):
     text = (
         f"<p>{len(features)} tracks of all parts by the mean of their hidden units, in the plane "
         f"that {dict(pca='varies most', tsne='keeps neighbours together (t-SNE)')[method]}. "
-        "Colour and shape are the artist.</p>"
+        "Each colour, and beyond eight artists each shape, is an artist.</p>"
     )
     axes = plot_map(features, labels, model.label_names, method)
     return "map", "A map of tracks", text + make_chart(axes.figure, "A map of tracks")

@@ -157,6 +157,14 @@ def plot_activating_patches(model, x, n=5, track=None, parameters="best"):
     return grid
 
 
+def check_run(run):
+    """Raise FileNotFoundError unless a folder holds a model."""
+    if not Path(run, "model.npz").is_file():
+        raise FileNotFoundError(
+            f"{run} is no run: it holds no model.npz; give a folder that reproduce or train wrote"
+        )
+
+
 def save_all(path, out_dir, form="png"):
     """Draw every picture that a run or a model allows, into files.
 
@@ -190,6 +198,8 @@ def save_all(path, out_dir, form="png"):
     if form not in FORMS:
         raise ValueError(f"form = {form!r}; there are {', '.join(FORMS)}")
     path, out_dir = Path(path), Path(out_dir)
+    if path.is_dir():
+        check_run(path)
     model = Model.load(path / "model.npz" if path.is_dir() else path)
     drawn = {"filters": plot_filters(model)[0]}
     if (path / "results.json").is_file():

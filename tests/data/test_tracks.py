@@ -234,7 +234,7 @@ def test_split_depends_on_the_seed_and_not_on_the_order():
         ({}, r"0 artist\(s\)"),
         ({"a": 50}, r"1 artist\(s\) and 50 track"),
         ({"a": 1, "b": 1}, r"2 artist\(s\) and 2 track"),
-        ({"a": 1, "b": 1, "c": 1}, "train holds 1 artist of 3"),
+        ({"a": 1, "b": 1, "c": 1}, "train holds 1 label of 3"),
     ],
 )
 def test_too_few_tracks(counts, message):
