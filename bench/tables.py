@@ -112,14 +112,16 @@ def format_ratio(theirs, ours):
 
 def make_speed():
     """Return how long PyTorch takes for a step, as a sentence."""
-    lines = ["For a training step PyTorch, eager or compiled, whichever is faster, takes the following"]
-    lines.append("multiple of our time, on one thread and on two (float32; see `bench/README.md`):\n")
-    recipes = RECIPES
-    lines.append(f"| processor | {' | '.join(f'`{recipe}`' for recipe in recipes)} |")
-    lines.append("|---|" + "---|" * len(recipes))
+    lines = [
+        "For a training step PyTorch, eager or compiled, whichever is faster, takes this multiple",
+        "of our time, on one thread and on two (float32; see `bench/README.md`):",
+        "",
+        f"| processor | {' | '.join(f'`{recipe}`' for recipe in RECIPES)} |",
+        "|---|" + "---|" * len(RECIPES),
+    ]
     for machine in MACHINES:
         cells = []
-        for recipe in recipes:
+        for recipe in RECIPES:
             measured = read(f"{machine}/peers-{recipe}-float32")
             ratios = []
             for threads in (1, 2):
