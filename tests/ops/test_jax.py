@@ -303,13 +303,13 @@ def test_the_pooling_and_convolutions_of_the_systems_run_on_a_device():
 
 
 def test_every_kernel_has_one_for_a_gpu():
-    """But for descent along a product in W's own memory: there XLA's own code follows the dot."""
+    """But for two that only the cpu has: there XLA sums, and its own code follows the dot."""
 
     def find(op_type):
         return [op_type, *(found for sub in op_type.__subclasses__() for found in find(sub))]
 
     names = {op_type.function for op_type in find(KernelOp)[1:]}
-    assert names == {*ffi.HANDLERS, "dot_descend"}
+    assert names == {*ffi.HANDLERS, "dot_descend", "sum_maps"}
 
 
 def test_a_product_reads_transposes_as_they_lie():
