@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 SNAPSHOTS = (0, 8000, 20000, 40000, 80000)  # updates
+COMPARED = (0, 40000, 80000)
 LAYERS = ("pool", "hidden")
 DRAWS = 4000  # of the bootstrap
 BEST_MEL = "log mel down to 1e-10, patches"  # the best that needs no network
@@ -131,18 +132,21 @@ def format_errors(results, prefix, updates):
 
 
 def format_comparisons(results):
-    """Return differences in points: log input against raw, and networks against log mel."""
+    """Return differences in points: log input against raw, whole tracks against their last 30 s,
+    and networks against log mel."""
     lines = ["| difference | updates | seeds | points |", "|---|---|---|---|"]
     mel = np.array(results["mel"][BEST_MEL])
-    for updates in SNAPSHOTS:
+    for updates in COMPARED:
         for layer in LAYERS:
-            log, raw = (
-                get_shares(results, f"{kind}:last30:23:", layer, updates)
-                for kind in ("log", "none")
+            log, raw, whole = (
+                get_shares(results, prefix, layer, updates)
+                for prefix in ("log:last30:23:", "none:last30:23:", "log:all:23:")
             )
             differences = {
                 f"{layer}, log - raw": subtract(log, raw),
+                f"{layer}, log, whole tracks - last 30 s": subtract(whole, log),
                 f"{layer}, log - {BEST_MEL}": {seed: a - mel for seed, a in log.items()},
+                f"{layer}, log, whole tracks - {BEST_MEL}": {s: a - mel for s, a in whole.items()},
             }
             for name, difference in differences.items():
                 if difference:
