@@ -42,7 +42,7 @@ SPLIT_SEED = 23455
 JOBS = [
     *(f"log:last30:23:0:{seed}" for seed in range(1, 6)),
     *(f"none:last30:23:0:{seed}" for seed in range(1, 6)),
-    *(f"log:all:23:0:{seed}" for seed in range(1, 4)),
+    *(f"log:all:23:0:{seed}" for seed in range(1, 6)),
     *(f"log:last30:{n}:{subset}:{subset}" for n in (5, 10) for subset in range(1, 4)),
 ]
 
