@@ -151,7 +151,7 @@ def test_the_text_says_what_a_paper_needs(report, monkeypatch, capsys):
         "threads",
         "To cite: Deep Unlearning",
         report.parameters_sha256["last float64"],
-        "Left out by --quick: program first float64",
+        "Left out by --quick, groups of checks: program 6, blocks",
     ):
         assert words in printed.out, words
     assert "FAIL" not in printed.out
