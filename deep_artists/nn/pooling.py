@@ -71,7 +71,7 @@ def pool_2d(input, ws, ignore_border=True, stride=None, pad=0, mode="max", p=2):
         raise ValueError(f"mode = {mode!r}: one of {', '.join(MODES)} is needed")
     lengths = [length(x, 2), length(x, 3)]
     if np.ndim(ws) == 1 and any(k is None and n is None for k, n in zip(ws, x.type.shape[2:])):
-        return pool_whole(x, ws, ignore_border, stride, pad, mode, p)
+        return pool_whole(x, ws, stride, pad, mode, p)
     if np.ndim(ws) == 1:
         ws = [n if k is None else k for k, n in zip(ws, x.type.shape[2:])]
     ws = as_pair(ws, "ws")
@@ -104,8 +104,8 @@ def pool_2d(input, ws, ignore_border=True, stride=None, pad=0, mode="max", p=2):
     return reduce_windows(x, *count_elements(present, ws, x.dtype), mode, p)
 
 
-def pool_whole(x, ws, ignore_border, stride, pad, mode, p):
-    """Pool axes of unknown length as one window; another axis first becomes the last but one."""
+def pool_whole(x, ws, stride, pad, mode, p):
+    """Pool axes of unknown length as one window each; of another axis every cell is a window."""
     if stride is not None or not np.array_equal(pad, 0):
         raise ValueError(f"ws = {tuple(ws)}: a window of all there is has neither stride nor pad")
     others = [k for k in ws if k is not None]
