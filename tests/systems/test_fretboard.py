@@ -9,6 +9,7 @@ from deep_artists.evidence import check_fretboard
 from deep_artists.nn import masked_layers
 from deep_artists.ops.max_pool import fill_windows, max_pool_2d
 from deep_artists.systems.fretboard import SMALL, FretboardNetwork, Geometry
+from deep_artists.systems.fretboard_learner import FretboardLearner
 
 TEMPLATES = fingerings.make_fingerings()
 
@@ -144,6 +145,22 @@ def test_partial_windows_count():
     expected = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     strings = network.strings.eval({network.x: x}, mode="FAST_COMPILE")
     np.testing.assert_allclose(strings, expected, rtol=1e-12)
+
+
+def test_local_contrast_is_part_of_a_saved_learner(tmp_path):
+    y = np.random.RandomState(0).uniform(-0.1, 0.1, size=22050)
+    learner = FretboardLearner(n_iterations=1, contrast=True)
+    tiles_ = learner.extract(y, [10, 20])
+    assert tiles_.min() < 0 < FretboardLearner().extract(y, [10, 20]).max()  # roots have no sign
+    learner.fit(tiles_, np.array([0, 13])).save(tmp_path / "model.npz")
+    again = FretboardLearner.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(again.extract(y, [10, 20]), tiles_)
+
+
+def test_each_size_has_the_rate_it_learns_at():
+    assert FretboardLearner("full").learning_rate == 0.02
+    assert FretboardLearner("small").learning_rate == 0.1
+    assert FretboardLearner("full", learning_rate=0.5).learning_rate == 0.5
 
 
 def test_silence_has_no_contrast():
